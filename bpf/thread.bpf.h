@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What happens to a followed thread: it starts, runs, waits, is met by a tick, ends. Here books and walker meet. */
+#pragma once
+
+#define RING_WATERMARK (2 * 1024 * 1024) /* bytes unread at which a tick wakes the daemon */
+
+struct {
+        __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+        __uint(max_entries, 1);
+        __type(key, u32);
+        __type(value, struct scratch);
+} scratches SEC(".maps");
+
+/* Leaves the state of the thread in scratch->tstate. False when it has none. */
+static __always_inline bool thread_find_state(struct walker *walker, struct thread *t, u64 thread_pointer, u64 now) {
+        struct search *search = &walker->scratch->search;
+
+        t->searched = now;
+        tstate_search(walker, t->runtime, thread_pointer);
+        t->several = search->interpreters > 1 || search->matches > 1;
+        t->tstate = search->best;
+        if (search->matches > 1 && search->best_rank < 3) {
+                t->stack_flags |= EVENT_STACK_AMBIGUOUS;
+                count(COUNTER_AMBIGUOUS);
+        }
+        if (t->tstate && tstate_read(walker->scratch, walker->target, t->tstate) == 0) {
+                t->miss = 0;
+                return true;
+        }
+        t->miss = t->miss ? t->miss * 2 : MISS_FIRST_NS;
+        if (t->miss > MISS_LAST_NS)
+                t->miss = MISS_LAST_NS;
+        count(COUNTER_NO_THREAD_STATE);
+        return false;
+}
+
+static __always_inline bool thread_state_holds(const struct thread *t, const struct walker *walker, u64 thread_pointer,
+                                               bool running) {
+        const struct target *target = walker->target;
+        const struct scratch *s = walker->scratch;
+
+        if (tstate_u64(s, target->tstate_thread_id) != thread_pointer)
+                return false;
+        /* Up to 3.10 a thread state has its maker's id until its thread first runs: then it has no frame. */
+        if (target->layout == TARGET_FRAME_OBJECT && !tstate_u64(s, target->tstate_frame))
+                return false;
+        return (t->several || running) ? tstate_active(s, target) : true;
+}
+
+/*
+ * Walks the stack of the current task and makes the daemon know it. Returns its hash, 0 for none; the flags go to
+ * t->stack_flags. `running`: the thread was met on the CPU, so a state that is not active deserves a search.
+ * A global function: the verifier looks at it once, for all who call it.
+ */
+__weak u64 thread_walk(struct thread *t, const struct event *from, u64 thread_pointer, bool running) {
+        struct walker walker = {};
+        u32 zero = 0, index;
+        u64 hash;
+        u16 flags;
+
+        if (!t || !from)
+                return 0;
+        t->stack_flags = EVENT_STACK_NONE;
+        index = t->target;
+        walker.target = bpf_map_lookup_elem(&targets, &index);
+        walker.scratch = bpf_map_lookup_elem(&scratches, &zero);
+        if (!walker.target || !walker.scratch)
+                return 0;
+        if (!t->tstate || tstate_read(walker.scratch, walker.target, t->tstate) ||
+            !thread_state_holds(t, &walker, thread_pointer, running)) {
+                if (t->miss && !running && from->time - t->searched < t->miss)
+                        return 0;
+                if (!thread_find_state(&walker, t, thread_pointer, from->time))
+                        return 0;
+        }
+        walk_frames(&walker, t->scope);
+        count(COUNTER_WALKS);
+        if (!walker.scratch->walk.frames_n)
+                return 0;
+        flags = walker.scratch->walk.flags;
+        if (flags & EVENT_STACK_INCOMPLETE)
+                count(COUNTER_FRAME_UNREADABLE);
+        if (flags & EVENT_STACK_TRUNCATED)
+                count(COUNTER_TRUNCATED);
+        hash = stack_send(&walker, from, t->code_type, &t->reuses);
+        t->stack_flags = flags | (t->stack_flags & EVENT_STACK_AMBIGUOUS) | (hash ? 0 : EVENT_STACK_INCOMPLETE);
+        return hash;
+}
+
+/* Was the task that is leaving the CPU ready to run on? A pending signal leaves a stale state before 6.13. */
+static __always_inline bool task_runs(struct task_struct *task, u64 state) {
+        if (!switch_has_state)
+                state = task->__state;
+        return state == 0;
+}
+
+static __always_inline s32 task_syscall(struct task_struct *task) {
+        struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+        return BPF_CORE_READ(regs, orig_ax);
+}
+
+static __always_inline void thread_switch_out(struct thread *t, struct task_struct *task, bool runs, u64 now) {
+        struct event from;
+
+        if (t->state == THREAD_ON_CPU)
+                t->cpu += now - t->since;
+        else
+                thread_close_wait(t, now); /* the switch-in was not seen: the thread was being taken in */
+        t->since = now;
+        t->woken = runs ? now : 0;
+        t->state = runs ? THREAD_RUNNABLE : THREAD_BLOCKED;
+        t->reason = runs ? WAIT_RUNQ : WAIT_OTHER;
+        t->syscall = task_syscall(task);
+        t->stack = 0;
+        t->stack_flags = EVENT_STACK_SKIPPED;
+        if (!thread_walks(t)) {
+                count(COUNTER_WALKS_SKIPPED);
+                return;
+        }
+        event_init(&from, 0, 0, t, now, task->tgid, task->pid);
+        t->stack = thread_walk(t, &from, BPF_CORE_READ(task, thread.fsbase), false);
+}
+
+static __always_inline void thread_switch_in(struct thread *t, struct task_struct *task, u64 now) {
+        u64 since = t->since, woken, length = now - since;
+        struct event_wait *e;
+
+        if (t->state == THREAD_ON_CPU) /* taken in while it was being switched */
+                return;
+        woken = thread_close_wait(t, now);
+        t->since = now;
+        t->state = THREAD_ON_CPU;
+        t->recent = t->recent - (t->recent >> 3) + (length >> 3);
+        if ((t->stack_flags & EVENT_STACK_SKIPPED) && length < LONG_WAIT_NS) {
+                t->skipped += length;
+                return;
+        }
+        t->seq++;
+        e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+        if (!e) {
+                count(COUNTER_RING_FULL);
+                return;
+        }
+        event_init(&e->event, EVENT_WAIT, sizeof(*e), t, now, task->tgid, task->pid);
+        e->event.flags = t->stack_flags;
+        books_fill(&e->books, t, now);
+        e->stack = t->stack;
+        e->since = since;
+        e->woken = woken;
+        e->reason = t->reason;
+        e->weight = t->stack_flags & EVENT_STACK_SKIPPED ? 1 : t->weight;
+        e->syscall = t->syscall;
+        e->reserved = 0;
+        bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline u32 thread_mode(const struct thread *t, const bpf_user_pt_regs_t *regs) {
+        u64 ip = regs->ip, cs = *(const volatile u64 *)&regs->cs; /* u16 since FRED; the context allows whole words only */
+
+        if ((cs & 3) != 3)
+                return TICK_KERNEL;
+        return ip >= t->text_start && ip < t->text_end ? TICK_PYTHON : TICK_NATIVE;
+}
+
+static __always_inline void thread_tick(struct thread *t, struct task_struct *task, const bpf_user_pt_regs_t *regs,
+                                        u64 wakeup) {
+        struct event from;
+        struct event_tick *e;
+        u64 now = bpf_ktime_get_ns(), stack;
+
+        if (t->state != THREAD_ON_CPU) { /* taken in while it was being switched */
+                thread_close_wait(t, now);
+                t->since = now;
+                t->state = THREAD_ON_CPU;
+        }
+        event_init(&from, 0, 0, t, now, task->tgid, task->pid);
+        stack = thread_walk(t, &from, BPF_CORE_READ(task, thread.fsbase), true);
+        t->seq++;
+        e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+        if (!e) {
+                count(COUNTER_RING_FULL);
+                return;
+        }
+        event_init(&e->event, EVENT_TICK, sizeof(*e), t, now, task->tgid, task->pid);
+        e->event.flags = t->stack_flags;
+        books_fill(&e->books, t, now);
+        e->stack = stack;
+        e->mode = thread_mode(t, regs);
+        e->reserved = 0;
+        bpf_ringbuf_submit(e, wakeup);
+}
+
+static __always_inline void thread_record(const struct thread *t, struct task_struct *task, u16 kind, u32 tid, u64 now) {
+        struct event_thread *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+
+        if (!e) {
+                count(COUNTER_RING_FULL);
+                return;
+        }
+        event_init(&e->event, kind, sizeof(*e), t, now, task->tgid, tid);
+        books_fill(&e->books, t, now);
+        bpf_probe_read_kernel(e->comm, sizeof(e->comm), task->comm);
+        bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline void process_record(const struct thread *t, struct task_struct *task, u16 kind, u64 now,
+                                           u64 parent_scope) {
+        struct event_process *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+
+        if (!e) {
+                count(COUNTER_RING_FULL);
+                return;
+        }
+        event_init(&e->event, kind, sizeof(*e), t, now, task->tgid, task->pid);
+        e->runtime = t->runtime;
+        e->start = BPF_CORE_READ(task, group_leader, start_time);
+        e->parent = BPF_CORE_READ(task, real_parent, tgid);
+        e->target = t->target;
+        e->parent_scope = parent_scope;
+        e->uid = BPF_CORE_READ(task, cred, uid.val);
+        e->reserved = 0;
+        bpf_probe_read_kernel(e->comm, sizeof(e->comm), task->comm);
+        bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP); /* its command line may not be there for long */
+}
+
+/* Tells apart what the pid alone does not: another process with the same pid, another image in the same process. */
+static __always_inline u64 process_scope(struct task_struct *task) {
+        u64 start = BPF_CORE_READ(task, group_leader, start_boottime);
+
+        return hash_mix(hash_mix(start, task->tgid), BPF_CORE_READ(task, self_exec_id)) | 1;
+}
+
+static __always_inline struct thread *thread_new(struct task_struct *task, const struct process *p, u64 now, u8 state) {
+        struct thread *t = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+        if (!t) {
+                count(COUNTER_STORAGE_FULL);
+                return NULL;
+        }
+        *t = (struct thread){
+                .scope = p->scope, .runtime = p->runtime, .code_type = p->code_type, .text_start = p->text_start,
+                .text_end = p->text_end, .target = p->target, .since = now, .state = state, .weight = 1,
+                .reason = state == THREAD_RUNNABLE ? WAIT_RUNQ : WAIT_OTHER, .syscall = -1,
+                .stack_flags = EVENT_STACK_SKIPPED, .recent = LONG_WAIT_NS,
+        };
+        return t;
+}
+
+static __always_inline void thread_fork(const struct thread *from, struct task_struct *parent, struct task_struct *child) {
+        u64 now = bpf_ktime_get_ns();
+        struct process p = {
+                .scope = from->scope, .runtime = from->runtime, .code_type = from->code_type,
+                .text_start = from->text_start, .text_end = from->text_end, .target = from->target,
+        };
+        struct thread *t;
+        u32 pid = child->tgid;
+
+        if (pid != (u32)parent->tgid) {
+                p.scope = process_scope(child);
+                if (bpf_map_update_elem(&processes, &pid, &p, BPF_ANY)) {
+                        count(COUNTER_STORAGE_FULL);
+                        return;
+                }
+        }
+        t = thread_new(child, &p, now, THREAD_RUNNABLE);
+        if (!t)
+                return;
+        if (pid != (u32)parent->tgid) {
+                t->tstate = from->tstate; /* fork() copies the forking thread with its thread pointer */
+                process_record(t, child, EVENT_PROCESS_START, now, from->scope);
+        }
+        thread_record(t, child, EVENT_THREAD_START, child->pid, now);
+}
+
+static __always_inline void thread_end(struct thread *t, struct task_struct *task, u32 tid, bool last) {
+        u64 now = bpf_ktime_get_ns();
+        u32 pid = task->tgid;
+
+        t->seq++;
+        thread_record(t, task, EVENT_THREAD_EXIT, tid, now);
+        if (last) {
+                struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+
+                if (e) {
+                        event_init(e, EVENT_PROCESS_EXIT, sizeof(*e), t, now, pid, tid);
+                        bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+                } else {
+                        count(COUNTER_RING_FULL);
+                }
+                bpf_map_delete_elem(&processes, &pid);
+        }
+        bpf_task_storage_delete(&threads, task);
+}
+
+static __always_inline void process_start(u32 index, u64 ip) {
+        struct task_struct *task = bpf_get_current_task_btf();
+        const struct target_image *image = bpf_map_lookup_elem(&images, &index);
+        u64 now = bpf_ktime_get_ns(), bias;
+        u32 pid = task->tgid;
+        struct process p = {};
+        struct thread *t;
+
+        if (!image || bpf_map_lookup_elem(&processes, &pid)) /* fires again for subinterpreters */
+                return;
+        bias = ip - image->probe;
+        p.scope = process_scope(task);
+        p.runtime = image->runtime + bias;
+        p.code_type = image->code_type + bias;
+        p.text_start = image->text_start + bias;
+        p.text_end = image->text_end + bias;
+        p.target = index;
+        if (bpf_map_update_elem(&processes, &pid, &p, BPF_NOEXIST)) {
+                count(COUNTER_STORAGE_FULL);
+                return;
+        }
+        t = thread_new(task, &p, now, THREAD_ON_CPU);
+        if (!t)
+                return;
+        process_record(t, task, EVENT_PROCESS_START, now, 0);
+        thread_record(t, task, EVENT_THREAD_START, task->pid, now);
+}
+
+static __always_inline u8 task_state(struct task_struct *task) {
+        if (task->__state == 0)
+                return BPF_CORE_READ(task, on_cpu) ? THREAD_ON_CPU : THREAD_RUNNABLE;
+        return THREAD_BLOCKED;
+}
+
+/* Takes in a thread of a process that was there before us. */
+static __always_inline struct thread *thread_adopt(struct task_struct *task, struct process *p, u64 now) {
+        bool first = !p->scope;
+        struct thread *t;
+
+        if (task->exit_state || (task->flags & 0x4 /* PF_EXITING */))
+                return NULL;
+        if (first)
+                p->scope = process_scope(task);
+        t = thread_new(task, p, now, task_state(task));
+        if (!t)
+                return NULL;
+        if (t->state == THREAD_BLOCKED)
+                t->syscall = task_syscall(task);
+        if (first)
+                process_record(t, task, EVENT_PROCESS_START, now, 0);
+        thread_record(t, task, EVENT_THREAD_START, task->pid, now);
+        return t;
+}
+
+static __always_inline void thread_tell(struct task_struct *task, struct seq_file *seq) {
+        u32 pid = task->tgid;
+        struct process *p = bpf_map_lookup_elem(&processes, &pid);
+        struct event_state e = {};
+        struct thread *t;
+        u64 now;
+
+        if (!p)
+                return;
+        now = bpf_ktime_get_ns();
+        t = bpf_task_storage_get(&threads, task, NULL, 0);
+        if (!t)
+                t = thread_adopt(task, p, now);
+        if (!t)
+                return;
+        event_init(&e.event, EVENT_STATE, sizeof(e), t, now, pid, task->pid);
+        e.state = t->state;
+        e.since = t->since;
+        e.woken = t->woken;
+        e.reason = t->reason;
+        e.syscall = t->syscall;
+        e.stack = t->stack;
+        e.event.flags = t->stack_flags;
+        books_fill(&e.books, t, now);
+        e.thread_pointer = BPF_CORE_READ(task, thread.fsbase);
+        e.switches = task->nvcsw + task->nivcsw;
+        bpf_probe_read_kernel(e.comm, sizeof(e.comm), task->comm);
+        bpf_seq_write(seq, &e, sizeof(e));
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keeps the cost within the budget: compares what BPF and the daemon use with the machine's capacity once a second, and
+ * says what to give up, or to take up again: first the walking of short waits, then ticks. Pure: it is told and answers.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct governor {
+        double limit;     /* percent of the machine's CPU capacity */
+        unsigned rate_max;
+        unsigned step;    /* how much is given up: 0 nothing */
+        unsigned calm;    /* seconds below half the limit */
+        double cost;      /* percent, of the last second */
+        uint64_t last_time, last_bpf_ns, last_cpu_ns;
+};
+
+struct governor_setting {
+        uint64_t walk_below_ns;
+        unsigned rate;
+};
+
+void governor_init(struct governor *g, double limit, unsigned rate_max);
+
+/* Totals so far; `capacity` is the number of CPUs. Returns 1 when the setting changed. */
+int governor_turn(struct governor *g, uint64_t now, uint64_t bpf_ns, uint64_t cpu_ns, unsigned capacity);
+
+struct governor_setting governor_setting(const struct governor *g);
+void governor_describe(const struct governor *g, char *text, size_t size);

@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ingest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/macro.h"
+#include "books.h"
+#include "proc/cgroup.h"
+#include "proc/process.h"
+
+struct ingest {
+        const char *proc_root;
+        ingest_image_fn *image;
+        void *userdata;
+        struct followed_process *processes; /* by pid */
+        struct followed_thread *threads;    /* by tid */
+        struct ingest_counters counters;
+};
+
+int ingest_new(const char *proc_root, ingest_image_fn *image, void *userdata, struct ingest **ret) {
+        struct ingest *i = calloc(1, sizeof(*i));
+
+        if (!i)
+                return -ENOMEM;
+        i->proc_root = proc_root;
+        i->image = image;
+        i->userdata = userdata;
+        *ret = i;
+        return 0;
+}
+
+static void ingest_forget_thread(struct ingest *i, struct followed_thread *t) {
+        HASH_DEL(i->threads, t);
+        followed_thread_unref(t);
+}
+
+static void ingest_forget_process(struct ingest *i, struct followed_process *p) {
+        HASH_DEL(i->processes, p);
+        followed_process_unref(p);
+}
+
+void ingest_free(struct ingest *i) {
+        struct followed_process *p, *p_next;
+        struct followed_thread *t, *t_next;
+
+        if (!i)
+                return;
+        HASH_ITER(hh, i->threads, t, t_next)
+                ingest_forget_thread(i, t);
+        HASH_ITER(hh, i->processes, p, p_next)
+                ingest_forget_process(i, p);
+        free(i);
+}
+
+struct followed_process *ingest_processes(struct ingest *i) {
+        return i->processes;
+}
+
+struct followed_thread *ingest_threads(struct ingest *i) {
+        return i->threads;
+}
+
+struct followed_process *ingest_process_find(struct ingest *i, uint32_t pid) {
+        struct followed_process *p;
+
+        HASH_FIND(hh, i->processes, &pid, sizeof(pid), p);
+        return p;
+}
+
+static struct followed_thread *ingest_thread_find(struct ingest *i, uint32_t tid) {
+        struct followed_thread *t;
+
+        HASH_FIND(hh, i->threads, &tid, sizeof(tid), t);
+        return t;
+}
+
+const struct ingest_counters *ingest_counters(const struct ingest *i) {
+        return &i->counters;
+}
+
+static int replace(char **to, const char *text) {
+        char *copy = strdup(text);
+
+        if (!copy)
+                return -ENOMEM;
+        free(*to);
+        *to = copy;
+        return 0;
+}
+
+/* A forked child is what its parent is, until it says otherwise; /proc may be too late to ask. */
+static int process_inherit(struct followed_process *p, const struct followed_process *parent) {
+        p->namespace_pid = p->pid;
+        if (replace(&p->cmdline, parent ? parent->cmdline : "") < 0 ||
+            replace(&p->command, parent ? parent->command : p->comm) < 0 ||
+            replace(&p->executable, parent ? parent->executable : "") < 0 ||
+            replace(&p->unit, parent ? parent->unit : "") < 0 ||
+            replace(&p->container, parent ? parent->container : "") < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+static int process_describe(struct followed_process *p, const char *root, const struct followed_process *parent) {
+        _cleanup_process_info_ struct process_info info = {};
+        struct cgroup_names names;
+        int r;
+
+        r = process_inherit(p, parent);
+        if (r < 0)
+                return r;
+        if (process_read(root, p->pid, &info) < 0)
+                return 0; /* gone already: what BPF told is what there is */
+        p->namespace_pid = info.namespace_pid;
+        if (info.cmdline[0]) {
+                free(p->cmdline);
+                p->cmdline = TAKE_PTR(info.cmdline);
+                free(p->command);
+                p->command = TAKE_PTR(info.command);
+                free(p->executable);
+                p->executable = TAKE_PTR(info.executable);
+        }
+        if (cgroup_read(root, p->pid, &names) < 0)
+                return 0;
+        r = replace(&p->unit, names.unit);
+        return r < 0 ? r : replace(&p->container, names.container);
+}
+
+static int ingest_add_process(struct ingest *i, const struct event *e, uint64_t started, uint32_t uid, uint32_t ppid,
+                              const char *comm, const struct followed_process *parent, struct followed_process **ret) {
+        struct followed_process *p = ingest_process_find(i, e->pid);
+        int r;
+
+        if (p) /* its exit was lost, or it was unprofiled until now */
+                ingest_forget_process(i, p);
+        p = calloc(1, sizeof(*p));
+        if (!p)
+                return -ENOMEM;
+        p->refs = 1;
+        p->pid = e->pid;
+        p->scope = e->scope;
+        p->started = started;
+        p->uid = uid;
+        p->ppid = ppid;
+        p->profiled = true;
+        memcpy(p->comm, comm, sizeof(p->comm) - 1);
+        r = process_describe(p, i->proc_root, parent);
+        if (r < 0) {
+                followed_process_unref(p);
+                return r;
+        }
+        HASH_ADD(hh, i->processes, pid, sizeof(p->pid), p);
+        *ret = p;
+        return 0;
+}
+
+static int ingest_process_start(struct ingest *i, const struct event_process *e, struct ingested *ret) {
+        struct followed_process *parent = e->parent_scope ? ingest_process_find(i, e->parent) : NULL;
+        struct followed_process *p;
+        int r;
+
+        r = ingest_add_process(i, &e->event, e->start, e->uid, e->parent, e->comm, parent, &p);
+        if (r < 0)
+                return r;
+        p->image = i->image(i->userdata, e->target);
+        p->runtime = e->runtime;
+        if (p->image) /* both lie in the same image, so one tells where the other is */
+                p->code_type = e->runtime - p->image->addresses.runtime + p->image->addresses.code_type;
+        ret->kind = INGESTED_PROCESS_START;
+        ret->process = p;
+        return 0;
+}
+
+/* The record of a process whose start was lost. What /proc says is late but better than nothing. */
+static int ingest_late_process(struct ingest *i, const struct event *e, struct followed_process **ret) {
+        _cleanup_process_info_ struct process_info info = {};
+        int r;
+
+        r = process_read(i->proc_root, e->pid, &info);
+        if (r < 0)
+                return r;
+        return ingest_add_process(i, e, info.started, info.uid, info.ppid, info.comm, NULL, ret);
+}
+
+static int ingest_process_for(struct ingest *i, const struct event *e, struct followed_process **ret) {
+        struct followed_process *p = ingest_process_find(i, e->pid);
+
+        if (p && p->scope == e->scope) {
+                *ret = p;
+                return 0;
+        }
+        return ingest_late_process(i, e, ret);
+}
+
+static int ingest_add_thread(struct ingest *i, struct followed_process *p, const struct event *e,
+                             const struct event_books *b, struct followed_thread **ret) {
+        struct followed_thread *t = ingest_thread_find(i, e->tid);
+
+        if (t) /* its exit was lost */
+                ingest_forget_thread(i, t);
+        t = calloc(1, sizeof(*t));
+        if (!t)
+                return -ENOMEM;
+        t->refs = 1;
+        t->process = followed_process_ref(p);
+        t->tid = e->tid;
+        t->books = *b;
+        t->accounted = e->time;
+        t->started = e->time;
+        t->open = (struct thread_open){.state = THREAD_ON_CPU, .since = e->time, .reason = STATE_OTHER, .syscall = -1};
+        HASH_ADD(hh, i->threads, tid, sizeof(t->tid), t);
+        *ret = t;
+        return 0;
+}
+
+/* The thread of a record with books; one whose start was lost begins here, with books that are zero at its start. */
+static int ingest_thread_for(struct ingest *i, const struct event *e, const struct event_books *b, uint64_t at,
+                             struct followed_thread **ret) {
+        struct followed_thread *t = ingest_thread_find(i, e->tid);
+        struct followed_process *p;
+        uint64_t lived = b->cpu_ns + b->runnable_ns + b->blocked_ns;
+        struct event_books zero = {};
+        int r;
+
+        if (t && t->process->scope == e->scope) {
+                *ret = t;
+                return 0;
+        }
+        r = ingest_process_for(i, e, &p);
+        if (r < 0)
+                return r;
+        r = ingest_add_thread(i, p, e, &zero, &t);
+        if (r < 0)
+                return r;
+        t->started = t->accounted = t->open.since = lived < at ? at - lived : at;
+        *ret = t;
+        return 0;
+}
+
+static int ingest_thread_start(struct ingest *i, const struct event_thread *e, struct ingested *ret) {
+        struct followed_process *p;
+        int r;
+
+        r = ingest_process_for(i, &e->event, &p);
+        if (r < 0)
+                return r;
+        r = ingest_add_thread(i, p, &e->event, &e->books, &ret->thread);
+        if (r < 0)
+                return r;
+        memcpy(ret->thread->comm, e->comm, sizeof(e->comm) - 1);
+        ret->kind = INGESTED_THREAD_START;
+        ret->process = p;
+        return 0;
+}
+
+static void ingest_observe(struct ingest *i, struct followed_thread *t, const struct event_books *b, uint64_t end,
+                           struct ingested *ret) {
+        struct books_check check = {};
+
+        ret->thread = t;
+        ret->process = t->process;
+        books_observe(t, b, end, &ret->observation, &check);
+        ret->observed = ret->observation.end > ret->observation.begin;
+        i->counters.lost += check.lost;
+        i->counters.lost_ns += ret->observation.lost_ns;
+        i->counters.inconsistent += check.inconsistent;
+}
+
+static void thread_open_on_cpu(struct followed_thread *t, uint64_t since) {
+        t->open = (struct thread_open){.state = THREAD_ON_CPU, .since = since, .reason = STATE_OTHER, .syscall = -1};
+}
+
+static int ingest_tick(struct ingest *i, const struct event_tick *e, struct ingested *ret) {
+        static const enum state modes[] = {
+                [TICK_PYTHON] = STATE_PYTHON, [TICK_NATIVE] = STATE_NATIVE, [TICK_KERNEL] = STATE_KERNEL,
+        };
+        struct observation *o = &ret->observation;
+        struct followed_thread *t;
+        int r;
+
+        r = ingest_thread_for(i, &e->event, &e->books, e->event.time, &t);
+        if (r < 0)
+                return r;
+        o->tick = true;
+        o->tick_state = modes[MIN(e->mode, ARRAY_SIZE(modes) - 1)];
+        o->stack = e->stack;
+        o->flags = e->event.flags;
+        ingest_observe(i, t, &e->books, e->event.time, ret);
+        thread_open_on_cpu(t, e->event.time);
+        t->mode = o->tick_state;
+        ret->kind = INGESTED_OBSERVATION;
+        return 0;
+}
+
+static enum state state_of_reason(uint32_t reason) {
+        static const enum state states[WAIT_REASON_MAX] = {[WAIT_RUNQ] = STATE_RUNQ, [WAIT_OTHER] = STATE_OTHER};
+
+        return reason < WAIT_REASON_MAX ? states[reason] : STATE_OTHER;
+}
+
+static int ingest_wait(struct ingest *i, const struct event_wait *e, struct ingested *ret) {
+        struct observation *o = &ret->observation;
+        struct followed_thread *t;
+        int r;
+
+        r = ingest_thread_for(i, &e->event, &e->books, e->event.time, &t);
+        if (r < 0)
+                return r;
+        o->wait = true;
+        o->since = e->since;
+        o->woken = e->woken;
+        o->reason = state_of_reason(e->reason);
+        o->weight = MAX(e->weight, 1U);
+        o->stack = e->stack;
+        o->flags = e->event.flags;
+        /* A wait that was read from user space, because it began before us or was not walked, keeps that stack. */
+        if (!o->stack && t->open.state != THREAD_ON_CPU && t->open.since == e->since && t->open.stack) {
+                o->stack = t->open.stack;
+                o->flags &= ~EVENT_STACK_SKIPPED;
+        }
+        ingest_observe(i, t, &e->books, e->event.time, ret);
+        thread_open_on_cpu(t, e->event.time);
+        ret->kind = INGESTED_OBSERVATION;
+        return 0;
+}
+
+static int ingest_state(struct ingest *i, const struct event_state *e, struct ingested *ret) {
+        uint64_t end = e->state == THREAD_ON_CPU ? e->event.time : e->since, stack = e->stack;
+        struct followed_thread *t;
+        int r;
+
+        r = ingest_thread_for(i, &e->event, &e->books, end, &t);
+        if (r < 0)
+                return r;
+        /* The snapshot was taken beside the thread, without stopping it: one that is torn or late is not worth a repair. */
+        if (e->books.seq != t->books.seq || !books_agree(t, &e->books, end))
+                return 0;
+        if (!stack && e->state != THREAD_ON_CPU && t->open.state != THREAD_ON_CPU && t->open.since == e->since)
+                stack = t->open.stack; /* read from user space at an earlier turn */
+        ingest_observe(i, t, &e->books, end, ret);
+        t->open = (struct thread_open){
+                .state = e->state, .reason = state_of_reason(e->reason), .since = e->state == THREAD_ON_CPU ? end : e->since,
+                .woken = e->state == THREAD_RUNNABLE ? e->since : e->woken, .stack = stack, .syscall = e->syscall,
+        };
+        t->thread_pointer = e->thread_pointer;
+        memcpy(t->comm, e->comm, sizeof(t->comm) - 1);
+        ret->kind = INGESTED_STATE;
+        return 0;
+}
+
+static int ingest_thread_exit(struct ingest *i, const struct event_thread *e, struct ingested *ret) {
+        struct followed_thread *t;
+        int r;
+
+        r = ingest_thread_for(i, &e->event, &e->books, e->event.time, &t);
+        if (r < 0)
+                return r;
+        ingest_observe(i, t, &e->books, e->event.time, ret);
+        t->ended = e->event.time;
+        ret->kind = INGESTED_THREAD_GONE;
+        return 0;
+}
+
+static int ingest_process_exit(struct ingest *i, const struct event *e, struct ingested *ret) {
+        struct followed_process *p = ingest_process_find(i, e->pid);
+
+        if (!p || p->scope != e->scope)
+                return 0;
+        p->ended = e->time;
+        ret->kind = INGESTED_PROCESS_GONE;
+        ret->process = p;
+        return 0;
+}
+
+void ingest_done(struct ingest *i, const struct ingested *last) {
+        struct followed_thread *t, *next;
+
+        if (last->kind == INGESTED_THREAD_GONE) {
+                ingest_forget_thread(i, last->thread);
+        } else if (last->kind == INGESTED_PROCESS_GONE) {
+                HASH_ITER(hh, i->threads, t, next) { /* those whose exit was lost */
+                        if (t->process == last->process)
+                                ingest_forget_thread(i, t);
+                }
+                ingest_forget_process(i, last->process);
+        }
+}
+
+static int ingest_sending(struct ingest *i, const struct event *e, enum ingested_kind kind, struct ingested *ret) {
+        int r;
+
+        r = ingest_process_for(i, e, &ret->process);
+        if (r < 0)
+                return r;
+        ret->kind = kind;
+        return 0;
+}
+
+static int ingest_dispatch(struct ingest *i, const struct event *e, struct ingested *ret) {
+        switch (e->kind) {
+        case EVENT_PROCESS_START:
+                return ingest_process_start(i, (const struct event_process *)e, ret);
+        case EVENT_PROCESS_EXIT:
+                return ingest_process_exit(i, e, ret);
+        case EVENT_THREAD_START:
+                return ingest_thread_start(i, (const struct event_thread *)e, ret);
+        case EVENT_THREAD_EXIT:
+                return ingest_thread_exit(i, (const struct event_thread *)e, ret);
+        case EVENT_TICK:
+                return ingest_tick(i, (const struct event_tick *)e, ret);
+        case EVENT_WAIT:
+                return ingest_wait(i, (const struct event_wait *)e, ret);
+        case EVENT_STATE:
+                return ingest_state(i, (const struct event_state *)e, ret);
+        case EVENT_CODE:
+                return ingest_sending(i, e, INGESTED_CODE, ret);
+        default:
+                return ingest_sending(i, e, INGESTED_STACK, ret);
+        }
+}
+
+int ingest_record(struct ingest *i, const void *record, size_t size, struct ingested *ret) {
+        static const size_t sizes[EVENT_KIND_MAX] = {
+                [EVENT_PROCESS_START] = sizeof(struct event_process), [EVENT_PROCESS_EXIT] = sizeof(struct event),
+                [EVENT_THREAD_START] = sizeof(struct event_thread),   [EVENT_THREAD_EXIT] = sizeof(struct event_thread),
+                [EVENT_TICK] = sizeof(struct event_tick),             [EVENT_WAIT] = sizeof(struct event_wait),
+                [EVENT_STATE] = sizeof(struct event_state),           [EVENT_CODE] = sizeof(struct event_code),
+                [EVENT_STACK] = sizeof(struct event_stack),
+        };
+        const struct event *e = record;
+        int r;
+
+        *ret = (struct ingested){.record = record, .size = size};
+        i->counters.records++;
+        if (size < sizeof(*e) || e->kind >= EVENT_KIND_MAX || !sizes[e->kind] || size < sizes[e->kind] || e->size > size) {
+                i->counters.malformed++;
+                return 0;
+        }
+        r = ingest_dispatch(i, e, ret);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) { /* a process that is gone, and whose start was lost */
+                i->counters.orphans++;
+                *ret = (struct ingested){};
+        }
+        return 0;
+}
+
+int ingest_add_unprofiled(struct ingest *i, uint32_t pid, const struct image *image) {
+        _cleanup_process_info_ struct process_info info = {};
+        struct event e = {.pid = pid};
+        struct followed_process *p;
+        int r;
+
+        if (ingest_process_find(i, pid))
+                return -EEXIST;
+        r = process_read(i->proc_root, pid, &info);
+        if (r < 0)
+                return r;
+        r = ingest_add_process(i, &e, info.started, info.uid, info.ppid, info.comm, NULL, &p);
+        if (r < 0)
+                return r;
+        p->profiled = false;
+        p->image = image;
+        snprintf(p->reason, sizeof(p->reason), "%s", image->reason);
+        return 0;
+}
+
+void ingest_sweep_unprofiled(struct ingest *i) {
+        struct followed_process *p, *next;
+
+        HASH_ITER(hh, i->processes, p, next) {
+                _cleanup_process_info_ struct process_info info = {};
+
+                if (!p->profiled && (process_read(i->proc_root, p->pid, &info) < 0 || info.started != p->started))
+                        ingest_forget_process(i, p);
+        }
+}

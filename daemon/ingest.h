@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From records to observations: knows which processes and threads are followed, checks every record against the books
+ * of its thread, and makes each nanosecond of a thread's life part of exactly one observation.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "event.h"
+#include "followed.h"
+
+struct ingest;
+
+/* Which interpreter a target index means; borrowed, NULL if unknown. Asked when a process starts. */
+typedef const struct image *ingest_image_fn(void *userdata, uint32_t target);
+
+enum ingested_kind {
+        INGESTED_NOTHING,
+        INGESTED_PROCESS_START,
+        INGESTED_PROCESS_GONE,
+        INGESTED_THREAD_START,
+        INGESTED_OBSERVATION,
+        INGESTED_THREAD_GONE, /* comes with its last observation */
+        INGESTED_CODE,
+        INGESTED_STACK,
+        INGESTED_STATE, /* thread->open is fresh; comes with an observation when time has passed */
+};
+
+/* What a record turned out to be. Pointers are borrowed until the next call. */
+struct ingested {
+        enum ingested_kind kind;
+        struct followed_process *process;
+        struct followed_thread *thread;
+        struct observation observation;
+        bool observed; /* observation holds time */
+        const void *record;
+        size_t size;
+};
+
+struct ingest_counters {
+        uint64_t records;
+        uint64_t lost;         /* records missing by their sequence numbers */
+        uint64_t lost_ns;      /* off-CPU time that they would have told of */
+        uint64_t malformed;    /* records of a size or kind that cannot be */
+        uint64_t inconsistent; /* records whose times do not add up: repaired, counted */
+        uint64_t orphans;      /* records of processes that are not followed */
+};
+
+/* `proc_root` is borrowed. */
+int ingest_new(const char *proc_root, ingest_image_fn *image, void *userdata, struct ingest **ret);
+void ingest_free(struct ingest *i);
+
+int ingest_record(struct ingest *i, const void *record, size_t size, struct ingested *ret);
+
+/* After what a record said has been acted upon: threads and processes that are gone leave the tables. */
+void ingest_done(struct ingest *i, const struct ingested *last);
+
+/* Live processes, by pid; with HASH_ITER. */
+struct followed_process *ingest_processes(struct ingest *i);
+struct followed_thread *ingest_threads(struct ingest *i);
+struct followed_process *ingest_process_find(struct ingest *i, uint32_t pid);
+
+/* A Python process that is not profiled: known by name and reason only. -EEXIST when the pid is known already. */
+int ingest_add_unprofiled(struct ingest *i, uint32_t pid, const struct image *image);
+/* Unprofiled processes that are gone are forgotten. */
+void ingest_sweep_unprofiled(struct ingest *i);
+
+const struct ingest_counters *ingest_counters(const struct ingest *i);

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "probe.h"
+
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "base/log.h"
+#include "base/macro.h"
+#include "pyprofd.skel.h"
+
+#define CPUS_MAX 4096
+#define MAPPING_PAGES 16 /* per CPU, for records of new mappings */
+
+struct probe {
+        struct pyprofd_bpf *skel;
+        struct ring_buffer *ring;
+        struct perf_buffer *mappings;
+        struct bpf_link *task_iter;
+        struct bpf_link *starts[TARGETS_MAX];
+        struct bpf_link *ticks[CPUS_MAX];
+        int tick_fds[CPUS_MAX]; /* owned by the links; for PERF_EVENT_IOC_PERIOD */
+        int cpus_n;             /* possible ones */
+        int stats_fd;
+        unsigned rate;
+        uint64_t overhead_ns;
+        uint64_t mappings_lost;
+
+        probe_record_fn *on_record;
+        probe_mapping_fn *on_mapping;
+        void *userdata;
+};
+
+DEFINE_CLEANUP(struct probe *, probe_free)
+
+static int probe_print(enum libbpf_print_level level, const char *format, va_list ap) {
+        char line[1024];
+
+        if (log_level < LOG_DEBUG)
+                return 0;
+        vsnprintf(line, sizeof(line), format, ap);
+        line[strcspn(line, "\n")] = '\0';
+        log_debug("libbpf: %s", line);
+        return 0;
+}
+
+static int probe_fail(struct probe_failure *ret, int r, const char *what, const char *hint) {
+        snprintf(ret->what, sizeof(ret->what), "%s: %s", what, strerror(-r));
+        snprintf(ret->hint, sizeof(ret->hint), "%s", hint);
+        return r;
+}
+
+static int probe_on_ring(void *ctx, void *data, size_t size) {
+        struct probe *p = ctx;
+
+        return p->on_record(p->userdata, data, size);
+}
+
+/* PERF_RECORD_MMAP2 of perf_event_open(2). The kernel ends the path with a NUL within the record. */
+struct mmap2_record {
+        struct perf_event_header header;
+        uint32_t pid, tid;
+        uint64_t start, length, offset;
+        uint32_t major, minor;
+        uint64_t inode, inode_generation;
+        uint32_t protection, flags;
+        char path[];
+};
+
+static enum bpf_perf_event_ret probe_on_mapping(void *ctx, int cpu, struct perf_event_header *header) {
+        struct probe *p = ctx;
+        const struct mmap2_record *r = (const struct mmap2_record *)header;
+        struct probe_mapping m;
+
+        if (header->type == PERF_RECORD_LOST) {
+                const struct { struct perf_event_header header; uint64_t id, lost; } *lost = (const void *)header;
+
+                p->mappings_lost += lost->lost;
+                return LIBBPF_PERF_EVENT_CONT;
+        }
+        if (header->type != PERF_RECORD_MMAP2 || header->size <= sizeof(*r) || (r->pid == 0) || !r->inode)
+                return LIBBPF_PERF_EVENT_CONT;
+        m = (struct probe_mapping){
+                .pid = r->pid, .dev_major = r->major, .dev_minor = r->minor, .inode = r->inode,
+                .inode_generation = r->inode_generation, .start = r->start, .end = r->start + r->length,
+                .offset = r->offset, .path = r->path,
+        };
+        return p->on_mapping(p->userdata, &m) < 0 ? LIBBPF_PERF_EVENT_ERROR : LIBBPF_PERF_EVENT_CONT;
+}
+
+static int probe_open_tick(unsigned rate, int cpu) {
+        struct perf_event_attr attr = {
+                .size = sizeof(attr), .type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_CPU_CLOCK,
+                .freq = 1, .sample_freq = rate,
+        };
+        int fd = (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+        return fd < 0 ? -errno : fd;
+}
+
+static int probe_attach_tick(struct probe *p, int cpu) {
+        _cleanup_close_ int fd = probe_open_tick(p->rate, cpu);
+
+        if (fd < 0)
+                return fd;
+        p->ticks[cpu] = bpf_program__attach_perf_event(p->skel->progs.on_tick, fd);
+        if (!p->ticks[cpu])
+                return -errno;
+        p->tick_fds[cpu] = TAKE_FD(fd);
+        return 0;
+}
+
+static bool cpu_is_online(int cpu) {
+        char path[64];
+        char c = '1'; /* a CPU that cannot go offline has no such file */
+        _cleanup_fclose_ FILE *f = NULL;
+
+        snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", cpu);
+        f = fopen(path, "re");
+        if (f && fread(&c, 1, 1, f) != 1)
+                return false;
+        return c == '1';
+}
+
+int probe_cover_cpus(struct probe *p) {
+        for (int cpu = 0; cpu < p->cpus_n; cpu++) {
+                bool online = cpu_is_online(cpu);
+                int r;
+
+                if (online && !p->ticks[cpu]) {
+                        r = probe_attach_tick(p, cpu);
+                        if (r < 0 && r != -ENODEV)
+                                return r;
+                } else if (!online && p->ticks[cpu]) {
+                        bpf_link__destroy(p->ticks[cpu]); /* an event does not come back with its CPU */
+                        p->ticks[cpu] = NULL;
+                }
+        }
+        return 0;
+}
+
+/* What statistics count for a run that does nothing: the clock itself. The iterator's program can be run at will. */
+static void probe_calibrate(struct probe *p) {
+        struct bpf_prog_info info = {};
+        uint32_t size = sizeof(info);
+        int fd = bpf_program__fd(p->skel->progs.on_nothing);
+
+        for (int i = 0; i < 200; i++) {
+                LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+                if (bpf_prog_test_run_opts(fd, &opts) < 0)
+                        return;
+        }
+        if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.run_cnt)
+                p->overhead_ns = info.run_time_ns / info.run_cnt;
+}
+
+static int probe_attach(struct probe *p, struct probe_failure *ret_failure) {
+        struct pyprofd_bpf *s = p->skel;
+        struct perf_event_attr attr = {
+                .size = sizeof(attr), .type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_DUMMY,
+                .mmap = 1, .mmap2 = 1, .use_clockid = 1, .clockid = CLOCK_MONOTONIC,
+                .watermark = 1, .wakeup_watermark = 1, .sample_period = 1, .sample_type = 0,
+        };
+        struct perf_buffer_raw_opts opts = {.sz = sizeof(opts)};
+        int r;
+
+        s->links.on_fork = bpf_program__attach(s->progs.on_fork);
+        s->links.on_exec = s->links.on_fork ? bpf_program__attach(s->progs.on_exec) : NULL;
+        s->links.on_exit = s->links.on_exec ? bpf_program__attach(s->progs.on_exit) : NULL;
+        s->links.on_wakeup = s->links.on_exit ? bpf_program__attach(s->progs.on_wakeup) : NULL;
+        s->links.on_switch = s->links.on_wakeup ? bpf_program__attach(s->progs.on_switch) : NULL;
+        p->task_iter = s->links.on_switch ? bpf_program__attach_iter(s->progs.on_task, NULL) : NULL;
+        if (!p->task_iter)
+                return probe_fail(ret_failure, -errno, "Cannot attach to the scheduler's tracepoints",
+                                  "CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN, are needed");
+
+        r = probe_cover_cpus(p);
+        if (r < 0)
+                return probe_fail(ret_failure, r, "Cannot open CPU-clock events",
+                                  "CAP_PERFMON, and kernel.perf_event_paranoid of at most 2 or CAP_SYS_ADMIN, are needed");
+
+        p->mappings = perf_buffer__new_raw(bpf_map__fd(s->maps.mappings), MAPPING_PAGES, &attr, probe_on_mapping, p, &opts);
+        if (!p->mappings)
+                return probe_fail(ret_failure, -errno, "Cannot watch for new executable mappings", "CAP_PERFMON is needed");
+        return 0;
+}
+
+static int probe_load(struct probe *p, struct probe_failure *ret_failure) {
+        int r;
+
+        libbpf_set_print(probe_print);
+        if (access("/sys/kernel/btf/vmlinux", R_OK) < 0)
+                return probe_fail(ret_failure, -errno, "The kernel has no BTF (/sys/kernel/btf/vmlinux)",
+                                  "a kernel with CONFIG_DEBUG_INFO_BTF=y is needed");
+        p->skel = pyprofd_bpf__open();
+        if (!p->skel)
+                return probe_fail(ret_failure, -errno, "Cannot open the BPF object", "the build is damaged");
+        r = pyprofd_bpf__load(p->skel);
+        if (r < 0)
+                return probe_fail(ret_failure, r, "Cannot load the BPF programs",
+                                  r == -EPERM || r == -EACCES ? "run as root, or with CAP_BPF and CAP_PERFMON"
+                                                              : "run with --log-level debug to see what the kernel says");
+        p->ring = ring_buffer__new(bpf_map__fd(p->skel->maps.events), probe_on_ring, p, NULL);
+        if (!p->ring)
+                return probe_fail(ret_failure, -errno, "Cannot map the ring buffer", "");
+        p->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME); /* without it the governor sees the daemon's own cost alone */
+        probe_calibrate(p);
+        return 0;
+}
+
+int probe_new(unsigned rate, probe_record_fn *on_record, probe_mapping_fn *on_mapping, void *userdata,
+              struct probe_failure *ret_failure, struct probe **ret) {
+        _cleanup_(probe_freep) struct probe *p = calloc(1, sizeof(*p));
+        int r;
+
+        if (!p)
+                return probe_fail(ret_failure, -ENOMEM, "Cannot start", "");
+        p->rate = rate;
+        p->on_record = on_record;
+        p->on_mapping = on_mapping;
+        p->userdata = userdata;
+        p->stats_fd = -1;
+        p->cpus_n = MIN(libbpf_num_possible_cpus(), CPUS_MAX);
+        r = probe_load(p, ret_failure);
+        if (r < 0)
+                return r;
+        r = probe_attach(p, ret_failure);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(p);
+        return 0;
+}
+
+void probe_free(struct probe *p) {
+        if (!p)
+                return;
+        for (int i = 0; i < p->cpus_n; i++)
+                bpf_link__destroy(p->ticks[i]);
+        for (size_t i = 0; i < TARGETS_MAX; i++)
+                bpf_link__destroy(p->starts[i]);
+        bpf_link__destroy(p->task_iter);
+        perf_buffer__free(p->mappings);
+        ring_buffer__free(p->ring);
+        pyprofd_bpf__destroy(p->skel);
+        if (p->stats_fd >= 0)
+                close(p->stats_fd);
+        free(p);
+}
+
+int probe_records_fd(const struct probe *p) {
+        return ring_buffer__epoll_fd(p->ring);
+}
+
+int probe_mappings_fd(const struct probe *p) {
+        return perf_buffer__epoll_fd(p->mappings);
+}
+
+int probe_read_records(struct probe *p) {
+        int r = ring_buffer__consume(p->ring);
+
+        return r < 0 ? r : 0;
+}
+
+int probe_read_mappings(struct probe *p) {
+        int r = perf_buffer__poll(p->mappings, 0); /* and not _consume(): that one stops at the first CPU that is offline */
+
+        return r < 0 && r != -EINTR ? r : 0;
+}
+
+int probe_add_target(struct probe *p, uint32_t index, const struct target *t, const struct target_image *image, int fd,
+                     uint64_t probe_offset) {
+        LIBBPF_OPTS(bpf_uprobe_opts, opts, .bpf_cookie = index);
+        char path[64];
+
+        if (index >= TARGETS_MAX)
+                return -E2BIG;
+        if (bpf_map_update_elem(bpf_map__fd(p->skel->maps.targets), &index, t, BPF_ANY) < 0 ||
+            bpf_map_update_elem(bpf_map__fd(p->skel->maps.images), &index, image, BPF_ANY) < 0)
+                return -errno;
+        if (!probe_offset)
+                return 0;
+        /* Through the descriptor: the file may lie in a container, be replaced or deleted. The inode is what counts. */
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        p->starts[index] = bpf_program__attach_uprobe_opts(p->skel->progs.on_start, -1, path, probe_offset, &opts);
+        return p->starts[index] ? 0 : -errno;
+}
+
+int probe_add_process(struct probe *p, uint32_t pid, const struct process *process) {
+        return bpf_map_update_elem(bpf_map__fd(p->skel->maps.processes), &pid, process, BPF_NOEXIST) < 0 ? -errno : 0;
+}
+
+void probe_check_process(struct probe *p, uint32_t pid) {
+        int fd = bpf_map__fd(p->skel->maps.processes);
+        struct process process;
+
+        if (bpf_map_lookup_elem(fd, &pid, &process) == 0 && process.scope == 0)
+                bpf_map_delete_elem(fd, &pid);
+}
+
+int probe_iterate(struct probe *p) {
+        _cleanup_close_ int fd = bpf_iter_create(bpf_link__fd(p->task_iter));
+        struct event_state states[128];
+        size_t have = 0;
+        int r;
+
+        if (fd < 0)
+                return -errno;
+        for (;;) {
+                ssize_t n = read(fd, (char *)states + have, sizeof(states) - have);
+                size_t whole;
+
+                if (n < 0 && (errno == EINTR || errno == EAGAIN))
+                        continue;
+                if (n <= 0)
+                        return n < 0 ? -errno : 0;
+                have += (size_t)n;
+                whole = have / sizeof(states[0]);
+                r = probe_read_records(p); /* what a state was built on has been sent before it */
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < whole; i++) {
+                        r = p->on_record(p->userdata, &states[i], sizeof(states[i]));
+                        if (r < 0)
+                                return r;
+                }
+                have -= whole * sizeof(states[0]);
+                memmove(states, states + whole, have);
+        }
+}
+
+void probe_forget_stack(struct probe *p, uint64_t hash) {
+        bpf_map_delete_elem(bpf_map__fd(p->skel->maps.stacks), &hash);
+}
+
+int probe_set_rate(struct probe *p, unsigned rate) {
+        uint64_t frequency = rate;
+
+        for (int cpu = 0; cpu < p->cpus_n; cpu++)
+                if (p->ticks[cpu] && ioctl(p->tick_fds[cpu], PERF_EVENT_IOC_PERIOD, &frequency) < 0)
+                        return -errno;
+        p->rate = rate;
+        return 0;
+}
+
+unsigned probe_rate(const struct probe *p) {
+        return p->rate;
+}
+
+void probe_set_walk_below(struct probe *p, uint64_t ns) {
+        p->skel->bss->settings.walk_below_ns = ns;
+}
+
+int probe_stats(const struct probe *p, struct probe_stats *ret) {
+        struct bpf_program *program;
+        struct probe_stats stats = {.overhead_ns = p->overhead_ns, .mappings_lost = p->mappings_lost};
+
+        bpf_object__for_each_program(program, p->skel->obj) {
+                struct bpf_prog_info info = {};
+                uint32_t size = sizeof(info);
+
+                if (stats.programs_n >= ARRAY_SIZE(stats.programs) || program == p->skel->progs.on_nothing)
+                        continue;
+                if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) < 0)
+                        return -errno;
+                stats.programs[stats.programs_n++] = (struct probe_program){
+                        .name = bpf_program__name(program), .runs = info.run_cnt, .ns = info.run_time_ns,
+                };
+        }
+        memcpy(stats.counters, p->skel->bss->counters, sizeof(stats.counters));
+        *ret = stats;
+        return 0;
+}

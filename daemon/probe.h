@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The programs in the kernel: the only place that knows libbpf and the skeleton. Emits the records of event.h.
+ * Everything it puts into the kernel hangs on its descriptors and is gone with probe_free(), or with the process.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "event.h"
+#include "target.h"
+
+struct probe;
+
+/* One record; `data` lives for the call. A negative return value stops the reading and is passed on. */
+typedef int probe_record_fn(void *userdata, const void *data, size_t size);
+
+/* An executable file was mapped: by whom, and which one. */
+struct probe_mapping {
+        uint32_t pid;
+        uint32_t dev_major, dev_minor;
+        uint64_t inode, inode_generation;
+        uint64_t start, end, offset;
+        const char *path; /* as the process sees it; lives for the call */
+};
+typedef int probe_mapping_fn(void *userdata, const struct probe_mapping *m);
+
+/* What kept it from starting, for people: set where probe_new() fails. */
+struct probe_failure {
+        char what[256];
+        char hint[256];
+};
+
+int probe_new(unsigned rate, probe_record_fn *on_record, probe_mapping_fn *on_mapping, void *userdata,
+              struct probe_failure *ret_failure, struct probe **ret);
+void probe_free(struct probe *p);
+
+/* Readable when records, or mappings, should be read soon. They stay the probe's. */
+int probe_records_fd(const struct probe *p);
+int probe_mappings_fd(const struct probe *p);
+int probe_read_records(struct probe *p);
+int probe_read_mappings(struct probe *p);
+
+/* An interpreter binary: its map entries, and a probe where it starts. `fd` is the ELF file. Index < TARGETS_MAX. */
+int probe_add_target(struct probe *p, uint32_t index, const struct target *t, const struct target_image *image, int fd,
+                     uint64_t probe_offset);
+
+/* A process that runs already: follow it from the next probe_iterate() on. -E2BIG when there are too many. */
+int probe_add_process(struct probe *p, uint32_t pid, const struct process *process);
+/* Forgets one that probe_iterate() did not meet (its scope is still 0). */
+void probe_check_process(struct probe *p, uint32_t pid);
+
+/* Reads one EVENT_STATE for each followed thread into on_record. Records in the ring buffer come first. */
+int probe_iterate(struct probe *p);
+
+/* The daemon does not know this stack (any more): have it sent again. */
+void probe_forget_stack(struct probe *p, uint64_t hash);
+
+int probe_set_rate(struct probe *p, unsigned rate);
+unsigned probe_rate(const struct probe *p);
+void probe_set_walk_below(struct probe *p, uint64_t ns);
+
+/* CPUs that came online get their tick. Called about once a second. */
+int probe_cover_cpus(struct probe *p);
+
+struct probe_program {
+        const char *name;
+        uint64_t runs, ns; /* since loading, as BPF statistics count */
+};
+
+struct probe_stats {
+        struct probe_program programs[16];
+        size_t programs_n;
+        uint64_t overhead_ns; /* what BPF statistics count for one run of an empty program */
+        uint64_t counters[COUNTER_MAX];
+        uint64_t mappings_lost;
+};
+
+int probe_stats(const struct probe *p, struct probe_stats *ret);

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "python/remote.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "base/macro.h"
+#include "python/object.h"
+
+#define INTERPRETERS_MAX 256
+#define STATES_MAX 4096               /* thread states looked at in one search */
+#define SHIMS_MAX 1024                /* frames of C among those of Python */
+#define TABLE_MAX (1u << 20)          /* bytes of a line table */
+#define REFERENCE_MASK (~UINT64_C(7)) /* _PyStackRef keeps tags in the low bits, 3.14 */
+
+int remote_read_pid(void *userdata, uint64_t address, void *data, size_t size) {
+        struct iovec local = {.iov_base = data, .iov_len = size};
+        struct iovec remote = {.iov_base = (void *)(uintptr_t)address, .iov_len = size};
+        ssize_t n;
+
+        n = process_vm_readv((pid_t)(uintptr_t)userdata, &local, 1, &remote, 1, 0);
+        if (n < 0)
+                return -errno;
+        return (size_t)n == size ? 0 : -EFAULT;
+}
+
+/* The bytes of a structure that were copied to `data`: none outside of it is ever asked for. */
+static uint64_t field(const uint8_t *data, size_t size, uint16_t offset) {
+        uint64_t value = 0;
+
+        if (offset + sizeof(value) <= size)
+                memcpy(&value, data + offset, sizeof(value));
+        return value;
+}
+
+static uint32_t field32(const uint8_t *data, size_t size, uint16_t offset) {
+        uint32_t value = 0;
+
+        if (offset + sizeof(value) <= size)
+                memcpy(&value, data + offset, sizeof(value));
+        return value;
+}
+
+struct search {
+        uint64_t thread_pointer;
+        uint64_t current; /* the thread state that holds the GIL, where _PyRuntime knows it (3.7-3.11) */
+        uint64_t frame;   /* of the best match */
+        unsigned rank;    /* 0: none matches */
+        unsigned ties;    /* matches of that rank */
+        unsigned states;
+};
+
+static void search_state(struct search *s, const struct target *t, uint64_t address, const uint8_t *state) {
+        size_t size = t->tstate_size;
+        uint64_t frame = field(state, size, t->tstate_frame);
+        unsigned rank = frame ? 2 : 1;
+
+        if (field(state, size, t->tstate_thread_id) != s->thread_pointer)
+                return;
+        if (t->tstate_status != TARGET_NONE ? (field32(state, size, t->tstate_status) & t->status_active) != 0
+                                            : address == s->current)
+                rank = 3;
+        if (rank > s->rank) {
+                s->rank = rank;
+                s->ties = 0;
+                s->frame = frame;
+        }
+        if (rank == s->rank)
+                s->ties++;
+}
+
+static int search_interpreter(struct search *s, const struct remote *r, uint64_t interpreter) {
+        uint8_t state[TARGET_TSTATE_MAX];
+        const struct target *t = r->target;
+        uint64_t address;
+        int q;
+
+        q = object_u64(r, interpreter + t->interp_threads_head, &address);
+        if (q < 0)
+                return q;
+        for (; address != 0 && s->states < STATES_MAX; s->states++) {
+                q = r->read(r->userdata, address, state, t->tstate_size);
+                if (q < 0)
+                        return q;
+                search_state(s, t, address, state);
+                address = field(state, t->tstate_size, t->tstate_next);
+        }
+        return 0;
+}
+
+static int search_run(struct search *s, const struct remote *r) {
+        const struct target *t = r->target;
+        uint64_t interpreter;
+        int q;
+
+        q = object_u64(r, r->runtime + t->runtime_interpreters_head, &interpreter);
+        if (q < 0)
+                return q;
+        if (t->runtime_tstate_current != TARGET_NONE)
+                (void)object_u64(r, r->runtime + t->runtime_tstate_current, &s->current);
+        for (unsigned i = 0; interpreter != 0 && i < INTERPRETERS_MAX; i++) {
+                q = search_interpreter(s, r, interpreter);
+                if (q < 0)
+                        break;
+                q = object_u64(r, interpreter + t->interp_next, &interpreter);
+                if (q < 0)
+                        break;
+        }
+        if (s->rank == 0)
+                return q < 0 ? q : -ENOENT;
+        return 0;
+}
+
+/* The byte offset in the code: f_lasti counts bytes up to 3.9 and code units in 3.10; later ones point. */
+static int32_t frame_lasti(const struct target *t, uint64_t code, const uint8_t *frame) {
+        int64_t at;
+
+        if (t->layout == TARGET_FRAME_OBJECT)
+                at = (int64_t)(int32_t)field32(frame, t->frame_size, t->frame_instr) * (t->version == 0x030a ? 2 : 1);
+        else
+                at = (int64_t)(field(frame, t->frame_size, t->frame_instr) - (code + t->code_start));
+        return at < 0 || at > INT32_MAX ? -1 : (int32_t)at;
+}
+
+static bool code_is(const struct remote *r, uint64_t code) {
+        uint64_t type;
+
+        return code != 0 && object_u64(r, code + r->target->object_type, &type) >= 0 &&
+               (r->code_type == 0 || type == r->code_type);
+}
+
+/* 1: a frame was stored; 0: it was a shim. *frame becomes the one below. */
+static int frame_visit(const struct remote *r, uint64_t *frame, struct event_frame *ret) {
+        uint8_t data[TARGET_FRAME_MAX] = {};
+        const struct target *t = r->target;
+        uint64_t code;
+        int q;
+
+        q = r->read(r->userdata, *frame, data, t->frame_size);
+        if (q < 0)
+                return q;
+        *frame = field(data, t->frame_size, t->frame_previous);
+        if (t->frame_owner < t->frame_size && data[t->frame_owner] >= t->frame_owner_skip)
+                return 0;
+        code = field(data, t->frame_size, t->frame_code) & REFERENCE_MASK;
+        *ret = (struct event_frame){.lasti = -1};
+        if (code_is(r, code)) {
+                ret->code = code;
+                ret->lasti = frame_lasti(t, code, data);
+        }
+        return 1;
+}
+
+static bool target_plausible(const struct target *t) {
+        return t->tstate_size <= TARGET_TSTATE_MAX && t->frame_size <= TARGET_FRAME_MAX &&
+               t->code_size <= TARGET_CODE_MAX;
+}
+
+int remote_walk(const struct remote *r, uint64_t thread_pointer, struct event_frame *ret_frames, size_t max,
+                uint16_t *ret_flags) {
+        struct search s = {.thread_pointer = thread_pointer};
+        size_t n = 0, steps = MIN(max, STACK_FRAMES_MAX) + SHIMS_MAX;
+        uint16_t flags = 0;
+        uint64_t frame;
+        int q;
+
+        if (!target_plausible(r->target))
+                return -EINVAL;
+        max = MIN(max, STACK_FRAMES_MAX);
+        q = search_run(&s, r);
+        if (q < 0)
+                return q;
+        if (s.ties > 1)
+                flags |= EVENT_STACK_AMBIGUOUS;
+        frame = s.frame;
+        if (r->target->layout == TARGET_CFRAME && frame != 0) {
+                q = object_u64(r, frame + r->target->cframe_current_frame, &frame);
+                if (q < 0)
+                        return q;
+        }
+        for (; frame != 0 && n < max && steps > 0; steps--) {
+                q = frame_visit(r, &frame, ret_frames + n);
+                if (q < 0) {
+                        ret_frames[n++] = (struct event_frame){.lasti = -1};
+                        flags |= EVENT_STACK_INCOMPLETE;
+                        frame = 0;
+                } else if (q > 0 && ret_frames[n++].code == 0)
+                        flags |= EVENT_STACK_INCOMPLETE;
+        }
+        if (frame != 0)
+                flags |= EVENT_STACK_TRUNCATED;
+        if (n == 0)
+                flags |= EVENT_STACK_NONE;
+        *ret_flags = flags;
+        return n;
+}
+
+void remote_code_fini(struct remote_code *c) {
+        free(c->name);
+        free(c->filename);
+        free(c->table);
+        *c = (struct remote_code){};
+}
+
+static int code_table(const struct remote *r, uint64_t bytes, struct remote_code *c) {
+        uint64_t size;
+        int q;
+
+        q = object_u64(r, bytes + r->target->bytes_size, &size);
+        if (q < 0)
+                return q;
+        if (size > INT64_MAX)
+                return -EBADMSG;
+        size = MIN(size, TABLE_MAX);
+        c->table = malloc(size + 1);
+        if (!c->table)
+                return -ENOMEM;
+        c->table_size = size;
+        return size > 0 ? r->read(r->userdata, bytes + r->target->bytes_data, c->table, size) : 0;
+}
+
+int remote_code(const struct remote *r, uint64_t code, struct remote_code *ret) {
+        _cleanup_(remote_code_fini) struct remote_code c = {};
+        const struct target *t = r->target;
+        uint8_t data[TARGET_CODE_MAX];
+        uint64_t name = 0;
+        int q;
+
+        if (!target_plausible(t))
+                return -EINVAL;
+        q = r->read(r->userdata, code, data, t->code_size);
+        if (q < 0)
+                return q;
+        if (r->code_type != 0 && field(data, t->code_size, t->object_type) != r->code_type)
+                return -EBADMSG;
+        c.firstlineno = (int32_t)field32(data, t->code_size, t->code_firstlineno);
+        if (t->code_qualname != TARGET_NONE)
+                name = field(data, t->code_size, t->code_qualname);
+        q = object_string(r, name ?: field(data, t->code_size, t->code_name), &c.name);
+        if (q < 0)
+                return q;
+        q = object_string(r, field(data, t->code_size, t->code_filename), &c.filename);
+        if (q < 0)
+                return q;
+        q = code_table(r, field(data, t->code_size, t->code_linetable), &c);
+        if (q < 0)
+                return q;
+        *ret = c;
+        c = (struct remote_code){};
+        return 0;
+}
+
+static uint32_t character(const uint8_t *data, size_t i, unsigned kind) {
+        uint32_t value = 0;
+
+        memcpy(&value, data + i * kind, kind); /* little endian, as all targets are */
+        return value;
+}
+
+static bool character_shown(uint32_t c) {
+        return c >= 0x20 && !(c >= 0x7f && c < 0xa0) && !(c >= 0xd800 && c < 0xe000) && c <= 0x10ffff;
+}
+
+char *remote_utf8(const void *data, size_t characters, unsigned kind) {
+        char *text, *at;
+
+        if (kind != 1 && kind != 2 && kind != 4)
+                characters = 0;
+        if (characters > (SIZE_MAX - 1) / 4)
+                return NULL;
+        text = at = malloc(characters * 4 + 1);
+        if (!text)
+                return NULL;
+        for (size_t i = 0; i < characters; i++) {
+                uint32_t c = character(data, i, kind);
+
+                if (!character_shown(c))
+                        c = 0xfffd;
+                if (c < 0x80) {
+                        *at++ = c;
+                } else if (c < 0x800) {
+                        *at++ = 0xc0 | c >> 6;
+                        *at++ = 0x80 | (c & 0x3f);
+                } else if (c < 0x10000) {
+                        *at++ = 0xe0 | c >> 12;
+                        *at++ = 0x80 | (c >> 6 & 0x3f);
+                        *at++ = 0x80 | (c & 0x3f);
+                } else {
+                        *at++ = 0xf0 | c >> 18;
+                        *at++ = 0x80 | (c >> 12 & 0x3f);
+                        *at++ = 0x80 | (c >> 6 & 0x3f);
+                        *at++ = 0x80 | (c & 0x3f);
+                }
+        }
+        *at = '\0';
+        return text;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the stages count, brought together: health for `status`, and everything lost, by cause, for `loss`. */
+#pragma once
+
+#include "discovery.h"
+#include "governor.h"
+#include "ingest.h"
+#include "probe.h"
+#include "resolve.h"
+#include "serve.h"
+#include "store.h"
+
+/* Borrowed. */
+struct report_stages {
+        struct probe *probe;
+        struct ingest *ingest;
+        struct discovery *discovery;
+        struct resolve *resolve;
+        struct store *store;
+        const struct governor *governor;
+};
+
+/* Holds what a status points to. Zero is a valid one. */
+struct report {
+        uint64_t started;
+        struct probe_stats stats;
+        struct serve_program programs[16];
+        char setting[96];
+};
+
+/* What BPF really used: statistics count the clock's own cost with every run, that part is taken off. */
+uint64_t report_bpf_ns(const struct probe_stats *s);
+
+int report_status(struct report *r, const struct report_stages *s, struct serve_status *ret);
+int report_loss(const struct report_stages *s, struct profile_loss *loss);
