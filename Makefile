@@ -42,6 +42,8 @@ CLI_LIBS := -lcurl -ljansson -lncursesw -ltinfo
 BASE_SRC := $(sort $(wildcard daemon/base/*.c))
 DAEMON_SRC := $(sort $(wildcard daemon/*.c daemon/python/*.c daemon/proc/*.c daemon/export/*.c)) $(BASE_SRC)
 CLI_SRC := $(sort $(wildcard cli/*.c)) $(BASE_SRC)
+# Nouns of cli/ that have a unit test
+CLI_NOUNS := when output table text rows option source
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 
 object = $(patsubst %.c,$(B)/$(1)/%.o,$(2))
@@ -83,6 +85,73 @@ $(B)/pyprofd: $(DAEMON_OBJ)
 
 $(B)/pyprofctl: $(CLI_OBJ)
 	$(call say,LD,$@) $(CC) $(CFLAGS) $(SANITIZE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(CLI_LIBS)
+
+# Unit tests link the daemon's objects, or the client's, but for main.
+UNIT_CLI := $(filter $(patsubst %,tests/unit/test_%.c,$(CLI_NOUNS)),$(UNIT_SRC))
+UNIT_CLI_BIN := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_CLI))
+CLI_LIB_OBJ := $(filter-out %/cli/main.o,$(CLI_OBJ))
+
+$(B)/libdaemon.a: $(LIB_OBJ)
+	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
+
+$(B)/libcli.a: $(CLI_LIB_OBJ)
+	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
+
+$(UNIT_CLI_BIN): $(B)/unit/%: tests/unit/%.c $(B)/libcli.a
+	@mkdir -p $(@D)
+	$(call say,CC,$<) $(CC) $(ALL_CFLAGS) $(INCLUDE_CLI) $(SANITIZE_LDFLAGS) -MF $@.d -o $@ $< $(B)/libcli.a $(CLI_LIBS)
+
+$(B)/unit/%: tests/unit/%.c tests/unit/interpreter.c $(B)/libdaemon.a
+	@mkdir -p $(@D)
+	$(call say,CC,$<) $(CC) $(ALL_CFLAGS) $(INCLUDE_DAEMON) -Itests/unit $(SANITIZE_LDFLAGS) -MF $@.d -o $@ $< \
+		tests/unit/interpreter.c $(B)/libdaemon.a $(DAEMON_LIBS) -lm
+
+unit: $(UNIT_BIN)
+
+# ---- for people ------------------------------------------------------------------------------------------------------
+
+deps:
+	@if [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			$(BUILD_PACKAGES) $$(grep -v '^#' tests/setup/packages); \
+	else \
+		echo "not root; as root this would be installed:"; \
+		echo $(BUILD_PACKAGES) $$(grep -v '^#' tests/setup/packages); \
+	fi
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@tests/demo.sh
+
+check: deps
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory all unit
+	@$(MAKE) --no-print-directory SANITIZE=1 all unit
+	@tests/run
+
+# ---- what a machine can check ----------------------------------------------------------------------------------------
+
+C_FILES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+SHELL_FILES := .ci/run tests/run tests/demo.sh $(shell git ls-files 'tests/*.sh' 'tests/*.bash' 2>/dev/null)
+
+lint:
+	$(call say,FORMAT,clang-format) clang-format --dry-run --Werror $(C_FILES)
+	$(call say,LINT,cppcheck) cppcheck --quiet --error-exitcode=1 --inline-suppr --enable=warning,portability \
+		--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=nullPointerRedundantCheck -D_GNU_SOURCE \
+		-Idaemon -Ibpf daemon cli
+	$(call say,LINT,shellcheck) shellcheck $(SHELL_FILES)
+	$(call say,LINT,SPDX) ! git grep -L SPDX-License-Identifier -- '*.c' '*.h' '*.sh' '*.bats' '*.py' Makefile | grep .
+
+install: all
+	install -D -m 0755 $(B)/pyprofd $(DESTDIR)$(SBINDIR)/pyprofd
+	install -D -m 0755 $(B)/pyprofctl $(DESTDIR)$(BINDIR)/pyprofctl
+	install -D -m 0644 packaging/pyprofd.conf $(DESTDIR)$(SYSCONFDIR)/pyprofd.conf
+	install -D -m 0644 packaging/man/pyprofd.8 $(DESTDIR)$(MANDIR)/man8/pyprofd.8
+	install -D -m 0644 packaging/man/pyprofd.conf.5 $(DESTDIR)$(MANDIR)/man5/pyprofd.conf.5
+	install -D -m 0644 packaging/man/pyprofctl.1 $(DESTDIR)$(MANDIR)/man1/pyprofctl.1
+	install -D -m 0644 packaging/completions/bash $(DESTDIR)$(DATADIR)/bash-completion/completions/pyprofctl
+	install -D -m 0644 packaging/completions/zsh $(DESTDIR)$(DATADIR)/zsh/site-functions/_pyprofctl
+	install -D -m 0644 packaging/completions/fish $(DESTDIR)$(DATADIR)/fish/vendor_completions.d/pyprofctl.fish
 
 -include $(DAEMON_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(B)/pyprofd.bpf.d $(UNIT_BIN:=.d)
 

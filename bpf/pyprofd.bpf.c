@@ -16,8 +16,6 @@ const volatile bool switch_has_state = true; /* sched_switch tells prev_state: L
 /* Set while running. */
 struct settings settings = {};
 
-__u64 counters[COUNTER_MAX] = {};
-
 struct {
         __uint(type, BPF_MAP_TYPE_RINGBUF);
         __uint(max_entries, 8 * 1024 * 1024);
@@ -50,8 +48,19 @@ struct {
         __type(value, u32);
 } mappings SEC(".maps"); /* no program writes to it: it is where libbpf keeps the events that tell of new mappings */
 
+struct {
+        __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+        __uint(max_entries, COUNTER_MAX);
+        __type(key, u32);
+        __type(value, u64);
+} counters SEC(".maps");
+
 static __always_inline void count(enum event_count counter) {
-        __sync_fetch_and_add(&counters[counter], 1);
+        u32 key = counter;
+        u64 *value = bpf_map_lookup_elem(&counters, &key);
+
+        if (value)
+                (*value)++; /* a preemptible program may lose one to a tick; the common ones cannot be interrupted */
 }
 
 #include "python.bpf.h"
@@ -61,10 +70,13 @@ static __always_inline void count(enum event_count counter) {
 
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next) {
-        struct thread *out = bpf_task_storage_get(&threads, prev, NULL, 0);
-        struct thread *in = bpf_task_storage_get(&threads, next, NULL, 0);
+        struct thread *out, *in;
         u64 now = 0;
 
+        if (settings.resting)
+                return 0;
+        out = bpf_task_storage_get(&threads, prev, NULL, 0);
+        in = bpf_task_storage_get(&threads, next, NULL, 0);
         if (out) {
                 now = bpf_ktime_get_ns();
                 thread_switch_out(out, prev, preempt || task_runs(prev, switch_has_state ? ctx[3] : 0), now);
@@ -75,7 +87,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 }
 
 static __always_inline int thread_wake(struct task_struct *task) {
-        struct thread *t = bpf_task_storage_get(&threads, task, NULL, 0);
+        struct thread *t = settings.resting ? NULL : bpf_task_storage_get(&threads, task, NULL, 0);
 
         if (t && t->state == THREAD_BLOCKED)
                 t->woken = bpf_ktime_get_ns();

@@ -37,6 +37,14 @@ struct thread {
         u64 searched;
         u64 miss; /* how long to wait before the next search */
         u64 recent; /* moving average of its waits, ns */
+
+        /* The kernel's own totals at its last switch-out that was looked at: what bridges a rest. */
+        u64 exec;     /* se.sum_exec_runtime */
+        u64 delay;    /* sched_info.run_delay */
+        u64 arrival;  /* how long it was runnable before its last switch-in, which `delay` does not hold yet */
+        u64 switches; /* nvcsw + nivcsw */
+        u32 epoch;    /* settings.epoch then */
+        u32 reserved2;
 };
 
 struct {
@@ -97,4 +105,53 @@ static __always_inline bool thread_walks(struct thread *t) {
 
         t->weight = weight;
         return weight == 1 || bpf_get_prandom_u32() <= 0xffffffffU / weight;
+}
+
+static __always_inline u64 task_switches(const struct task_struct *task) {
+        return task->nvcsw + task->nivcsw;
+}
+
+/*
+ * Has the thread been switched since its books were last touched, while the accounting rested? `expected`: how often it
+ * has been switched out since its last switch-out that was looked at, if nothing was missed.
+ * __schedule() raises the count before trace_sched_switch().
+ */
+static __always_inline bool thread_is_stale(struct thread *t, const struct task_struct *task, bool on_cpu, u32 expected) {
+        if (t->epoch == settings.epoch)
+                return false;
+        if ((t->state == THREAD_ON_CPU) != on_cpu || task_switches(task) != t->switches + expected)
+                return true;
+        t->epoch = settings.epoch;
+        return false;
+}
+
+static __always_inline void thread_snapshot(struct thread *t, const struct task_struct *task) {
+        t->exec = task->se.sum_exec_runtime;
+        t->delay = task->sched_info.run_delay;
+        t->switches = task_switches(task);
+        t->epoch = settings.epoch;
+        t->arrival = 0;
+}
+
+/*
+ * Books the time from t->since to now by the kernel's totals. They are exact where the thread is off the CPU, or leaves
+ * it: update_curr() and sched_info_arrive() have run. Which waits there were is not known: the off-CPU part is skipped.
+ */
+static __always_inline void thread_bridge(struct thread *t, const struct task_struct *task, u64 now) {
+        u64 left = now - t->since, cpu = task->se.sum_exec_runtime - t->exec;
+        u64 delay = task->sched_info.run_delay - t->delay;
+
+        if (t->state == THREAD_ON_CPU)
+                delay = delay > t->arrival ? delay - t->arrival : 0;
+        if (cpu > left)
+                cpu = left;
+        left -= cpu;
+        if (delay > left)
+                delay = left;
+        t->cpu += cpu;
+        t->runnable += delay;
+        t->blocked += left - delay;
+        t->skipped += left;
+        t->since = now;
+        thread_snapshot(t, task);
 }

@@ -107,9 +107,9 @@ struct target_image {
         __u64 text_end;
 };
 
-/* The governor's settings, the only value of the map `settings`. */
+/* The governor's settings, set while running. */
 struct settings {
         __u64 walk_below_ns; /* threads whose recent waits are shorter than this are walked less often; 0: always */
-        __u32 switches_on;   /* 0: the accounting rests, kernel totals bridge the gap */
-        __u32 duty_epoch;    /* raised each time the accounting rests */
+        __u32 resting;       /* 1: switches are not looked at; the kernel's own totals bridge the gap */
+        __u32 epoch;         /* raised each time the accounting rests */
 };

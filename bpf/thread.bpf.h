@@ -97,16 +97,19 @@ static __always_inline bool task_runs(struct task_struct *task, u64 state) {
 static __always_inline s32 task_syscall(struct task_struct *task) {
         struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 
-        return BPF_CORE_READ(regs, orig_ax);
+        return regs->orig_ax;
 }
 
 static __always_inline void thread_switch_out(struct thread *t, struct task_struct *task, bool runs, u64 now) {
         struct event from;
 
-        if (t->state == THREAD_ON_CPU)
+        if (thread_is_stale(t, task, true, 1))
+                thread_bridge(t, task, now);
+        else if (t->state == THREAD_ON_CPU)
                 t->cpu += now - t->since;
         else
                 thread_close_wait(t, now); /* the switch-in was not seen: the thread was being taken in */
+        thread_snapshot(t, task);
         t->since = now;
         t->woken = runs ? now : 0;
         t->state = runs ? THREAD_RUNNABLE : THREAD_BLOCKED;
@@ -126,9 +129,10 @@ static __always_inline void thread_switch_in(struct thread *t, struct task_struc
         u64 since = t->since, woken, length = now - since;
         struct event_wait *e;
 
-        if (t->state == THREAD_ON_CPU) /* taken in while it was being switched */
-                return;
+        if (t->state == THREAD_ON_CPU || thread_is_stale(t, task, false, 0))
+                return; /* its next switch-out sets it right */
         woken = thread_close_wait(t, now);
+        t->arrival = now - woken;
         t->since = now;
         t->state = THREAD_ON_CPU;
         t->recent = t->recent - (t->recent >> 3) + (length >> 3);
@@ -169,6 +173,8 @@ static __always_inline void thread_tick(struct thread *t, struct task_struct *ta
         struct event_tick *e;
         u64 now = bpf_ktime_get_ns(), stack;
 
+        if (settings.resting || thread_is_stale(t, task, true, 0))
+                return;
         if (t->state != THREAD_ON_CPU) { /* taken in while it was being switched */
                 thread_close_wait(t, now);
                 t->since = now;
@@ -244,6 +250,7 @@ static __always_inline struct thread *thread_new(struct task_struct *task, const
                 .reason = state == THREAD_RUNNABLE ? WAIT_RUNQ : WAIT_OTHER, .syscall = -1,
                 .stack_flags = EVENT_STACK_SKIPPED, .recent = LONG_WAIT_NS,
         };
+        thread_snapshot(t, task);
         return t;
 }
 
@@ -277,6 +284,10 @@ static __always_inline void thread_end(struct thread *t, struct task_struct *tas
         u64 now = bpf_ktime_get_ns();
         u32 pid = task->tgid;
 
+        if (thread_is_stale(t, task, true, 0)) {
+                thread_bridge(t, task, now);
+                t->state = THREAD_ON_CPU;
+        }
         t->seq++;
         thread_record(t, task, EVENT_THREAD_EXIT, tid, now);
         if (last) {
@@ -362,6 +373,13 @@ static __always_inline void thread_tell(struct task_struct *task, struct seq_fil
                 t = thread_adopt(task, p, now);
         if (!t)
                 return;
+        if (settings.resting && !task->on_cpu && thread_is_stale(t, task, false, 0)) {
+                thread_bridge(t, task, now);
+                t->state = task_state(task);
+                t->woken = 0;
+                t->stack = 0;
+                t->stack_flags = EVENT_STACK_SKIPPED;
+        }
         event_init(&e.event, EVENT_STATE, sizeof(e), t, now, pid, task->pid);
         e.state = t->state;
         e.since = t->since;

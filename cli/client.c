@@ -215,7 +215,7 @@ int client_get(struct client *c, const char *what, const char *path, struct buff
         if (code != CURLE_OK)
                 return say_unreachable(c, what, code, error);
         if (http != 200)
-                return say_refused(what, http, &sink.body);
+                return what ? say_refused(what, http, &sink.body) : status_of_http(http);
         if (buffer_terminate(&sink.body) < 0) {
                 output_error(what, "out of memory");
                 return STATUS_FAILED;
@@ -269,4 +269,20 @@ void client_add_argument(struct buffer *path, const char *name, const char *valu
                         buffer_add(path, p, 1);
                 else
                         buffer_printf(path, "%%%02X", *p);
+}
+
+void client_add_literal(struct buffer *path, const char *name, const char *before, const char *literal) {
+        _cleanup_buffer_ struct buffer b = {};
+
+        buffer_add_string(&b, before);
+        for (const char *p = literal; *p; p++) {
+                if (strchr("\\.[]{}()*+?^$|", *p))
+                        buffer_add_string(&b, "\\");
+                buffer_add(&b, p, 1);
+        }
+        buffer_add_string(&b, "$");
+        if (buffer_terminate(&b) == 0)
+                client_add_argument(path, name, b.data);
+        else
+                path->failed = true;
 }

@@ -22,7 +22,8 @@ const char *client_socket(const struct client *c);
 /* Does somebody answer? Says nothing. 0, or -errno of the connection: -ENOENT, -ECONNREFUSED, -EACCES, -EIO … */
 int client_probe(struct client *c);
 
-/* A document. Returns an exit status; on 0 the body as it came (if asked for) and its JSON, the caller's to release. */
+/* A document. Returns an exit status; on 0 the body as it came (if asked for) and its JSON, the caller's to release.
+ * what NULL: a refusal is not said, only returned. */
 int client_get(struct client *c, const char *what, const char *path, struct buffer *ret_body, json_t **ret_json);
 
 /* A file, as it arrives, to fd. Returns an exit status; a failed write is reported as `what: target: why`. */
@@ -30,6 +31,8 @@ int client_download(struct client *c, const char *what, const char *path, int fd
 
 /* Adds `&name=value` (`?` before the first), the value percent-encoded. */
 void client_add_argument(struct buffer *path, const char *name, const char *value);
+/* An extended regular expression: `before`, then what matches `literal` and no more to its end. */
+void client_add_literal(struct buffer *path, const char *name, const char *before, const char *literal);
 /* Adds arguments that were collected apart. */
 void client_add_query(struct buffer *path, const struct buffer *query);
 

@@ -25,7 +25,7 @@ static void fill(sigset_t *set) {
 /* In the child: held at the gate until the profiler is there. */
 static void child(struct command *c, int gate, int result, char **argv) {
         int error;
-        char go;
+        char go = 0;
 
         signals_reset(&c->before);
         while (read(gate, &go, 1) < 0)

@@ -31,23 +31,6 @@ static bool is_file(const char *name) {
         return strchr(name, '/') || (n > 3 && strcmp(name + n - 3, ".py") == 0);
 }
 
-/* A name is matched whole, or as the end of a qualified one. */
-static void add_function(struct buffer *path, const char *name) {
-        _cleanup_buffer_ struct buffer b = {};
-
-        buffer_add_string(&b, "(^|[.])");
-        for (const char *p = name; *p; p++) {
-                if (strchr("\\.[]{}()*+?^$|", *p))
-                        buffer_add_string(&b, "\\");
-                buffer_add(&b, p, 1);
-        }
-        buffer_add_string(&b, "$");
-        if (buffer_terminate(&b) == 0)
-                client_add_argument(path, "function", b.data);
-        else
-                path->failed = true;
-}
-
 /* As it was typed, and as it is reached from here: code objects have either. */
 static void add_file(struct buffer *path, const char *name) {
         _cleanup_free_ char *full = realpath(name, NULL);
@@ -327,7 +310,7 @@ int verb_lines(const char *what, struct options *o) {
         if (is_file(name))
                 add_file(&path, name);
         else
-                add_function(&path, name);
+                client_add_literal(&path, "function", "(^|[.])", name); /* whole, or the end of a qualified name */
         if (buffer_terminate(&path) < 0)
                 return verb_say_oom(what);
         r = client_get(s.client, what, path.data, NULL, &answer);

@@ -6,8 +6,8 @@
 
 #include "verb.h"
 
-#ifndef PYPROFD_VERSION
-#define PYPROFD_VERSION "0.1"
+#ifndef VERSION
+#define VERSION "0.1"
 #endif
 
 static const struct verb verbs[] = {
@@ -80,7 +80,7 @@ static int print_version(void) {
         struct output o;
 
         output_init(&o, stdout, COLOR_NEVER);
-        printf("pyprofctl %s\n", PYPROFD_VERSION);
+        printf("pyprofctl %s\n", VERSION);
         return output_finish(&o, NULL);
 }
 

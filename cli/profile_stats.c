@@ -10,7 +10,7 @@
 static const struct table_column columns[] = {
         { .title = "ncalls", .right = true },  { .title = "tottime", .right = true, .keep = true },
         { .title = "percall", .right = true }, { .title = "cumtime", .right = true },
-        { .title = "percall", .right = true }, { .title = "filename:lineno(function)" },
+        { .title = "percall", .right = true }, { .title = "filename:lineno(function)", .tail = true },
 };
 
 /* How pstats words its keys. */

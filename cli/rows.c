@@ -115,6 +115,8 @@ void rows_loss(struct buffer *b, const json_t *loss) {
                 if (rows_number(loss, kinds[i].name) > 0)
                         add_count(b, b->size > before ? ", " : "", rows_number(loss, kinds[i].name), kinds[i].one,
                                   kinds[i].many);
+        if (b->size == before)
+                buffer_add_string(b, "none");
         json_object_foreach((json_t *)causes, cause, n) {
                 if (json_integer_value(n) <= 0)
                         continue;
@@ -123,8 +125,6 @@ void rows_loss(struct buffer *b, const json_t *loss) {
         }
         if (*separator == ',')
                 buffer_add_string(b, ")");
-        if (b->size == before)
-                buffer_add_string(b, "none");
 }
 
 /* Members that a daemon may give beside the totals. */

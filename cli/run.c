@@ -24,7 +24,8 @@ static void run_fini(struct run *x) {
         file_fini(&x->file);
 }
 
-static int ask(struct session *s, const struct run *x, const struct options *o, const char *resource, json_t **ret) {
+static int ask(struct session *s, const struct run *x, const struct options *o, const char *what, const char *resource,
+               json_t **ret) {
         _cleanup_buffer_ struct buffer path = {};
         char rows[16];
 
@@ -39,7 +40,7 @@ static int ask(struct session *s, const struct run *x, const struct options *o, 
                 client_add_argument(&path, "edges", "0");
         if (buffer_terminate(&path) < 0)
                 return verb_say_oom(s->what);
-        return client_get(s->client, s->what, path.data, NULL, ret);
+        return client_get(s->client, what, path.data, NULL, ret);
 }
 
 /* To stderr: stdout is the command's. */
@@ -48,14 +49,14 @@ static int report(struct session *s, const struct run *x, const struct options *
         struct output out;
         int r;
 
-        r = ask(s, x, o, "/v1/wall", &wall);
-        if (r != STATUS_DONE)
-                return r;
-        if (rows_nothing(wall)) {
+        r = ask(s, x, o, NULL, "/v1/wall", &wall);
+        if (r != STATUS_DONE && r != STATUS_NO_MATCH)
+                return ask(s, x, o, s->what, "/v1/wall", &wall);
+        if (r == STATUS_NO_MATCH || rows_nothing(wall)) {
                 output_error(s->what, "the command ran no Python that could be profiled");
                 return STATUS_NO_MATCH;
         }
-        r = ask(s, x, o, "/v1/stats", &stats);
+        r = ask(s, x, o, s->what, "/v1/stats", &stats);
         if (r != STATUS_DONE)
                 return r;
         if (o->json) {

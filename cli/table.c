@@ -132,21 +132,37 @@ static void pad(FILE *f, size_t n) {
                 fputc(' ', f);
 }
 
-/* A cell, cut to `width`, padded unless it ends the line. */
-static void print_cell(FILE *f, const char *text, size_t width, bool right, bool ends_line, bool utf8) {
-        size_t has = text_width(text), ellipsis = utf8 ? 1 : width > 3 ? 2 : 0, bytes;
+/* The end of a text that takes at most `width` columns. */
+static const char *find_tail(const char *text, size_t width) {
+        while (text_width(text) > width) {
+                size_t n = text_fit(text, 1);
 
-        if (has <= width) {
-                if (right)
-                        pad(f, width - has);
-                fputs(text, f);
-                if (!right && !ends_line)
-                        pad(f, width - has);
-                return;
+                text += n ? n : MAX(text_fit(text, 2), (size_t)1);
         }
-        bytes = text_fit(text, width > ellipsis ? width - ellipsis : 0);
-        fwrite(text, 1, bytes, f);
-        fputs(utf8 ? "\xe2\x80\xa6" : ellipsis ? ".." : "", f);
+        return text;
+}
+
+static void print_cut(FILE *f, const char *text, size_t width, bool tail, bool utf8) {
+        size_t taken = utf8 ? 1 : width > 3 ? 2 : 0, left = width > taken ? width - taken : 0;
+        const char *ellipsis = utf8 ? "\xe2\x80\xa6" : taken ? ".." : "";
+
+        if (tail)
+                fprintf(f, "%s%s", ellipsis, find_tail(text, left));
+        else
+                fprintf(f, "%.*s%s", (int)text_fit(text, left), text, ellipsis);
+}
+
+/* A cell, cut to `width`, padded unless it ends the line. */
+static void print_cell(FILE *f, const char *text, size_t width, const struct table_column *c, bool ends_line, bool utf8) {
+        size_t has = text_width(text);
+
+        if (has > width)
+                return print_cut(f, text, width, c->tail, utf8);
+        if (c->right)
+                pad(f, width - has);
+        fputs(text, f);
+        if (!c->right && !ends_line)
+                pad(f, width - has);
 }
 
 static void print_line(const struct table *t, const struct layout *l, FILE *f, char *const *cells,
@@ -156,8 +172,7 @@ static void print_line(const struct table *t, const struct layout *l, FILE *f, c
         for (size_t i = 0; i < t->columns_n; i++) {
                 if (!l->shown[i])
                         continue;
-                print_cell(f, cells ? cells[i] : t->columns[i].title, l->widths[i], t->columns[i].right, i == last,
-                           style->utf8);
+                print_cell(f, cells ? cells[i] : t->columns[i].title, l->widths[i], t->columns + i, i == last, style->utf8);
                 if (i < last)
                         pad(f, GAP);
         }

@@ -11,6 +11,7 @@ struct table_column {
         const char *title; /* borrowed */
         bool right;        /* numbers */
         bool keep;         /* what a row cannot be told by without: dropped last */
+        bool tail;         /* of a cell that is too long the end is shown */
 };
 
 struct table {

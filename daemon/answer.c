@@ -32,7 +32,8 @@ static int body_write(json_t *document, struct buffer *body) {
 }
 
 int answer_error(const struct api_error *e, struct buffer *body) {
-        return body_write(json_pack("{s:{s:s, s:o}}", "error", "code", e->code, "message", text_to_json(e->message)), body);
+        return body_write(json_pack("{s:{s:s, s:o}}", "error", "code", e->code, "message", text_to_json(e->message)),
+                          body);
 }
 
 json_t *answer_loss(const struct answer_context *x) {
@@ -78,7 +79,8 @@ int answer_explain(const struct answer_context *x, uint32_t viewer, uint32_t pid
         if (f.found && f.found->profiled)
                 return 0;
         if (f.found)
-                return api_error_set(ret_error, 404, "not-profiled", "process %u is not profiled: %s", pid, f.found->reason);
+                return api_error_set(ret_error, 404, "not-profiled", "process %u is not profiled: %s", pid,
+                                     f.found->reason);
         r = process_read(x->proc_root, pid, &info);
         if (r == 0 && (viewer == PROFILE_ANYONE || info.uid == viewer))
                 return api_error_set(ret_error, 404, "not-python", "process %u (%s) is not Python", pid, info.comm);
@@ -153,7 +155,8 @@ static bool file_matches(const char *file, const char *suffix) {
         return n >= k && strcmp(file + n - k, suffix) == 0 && (n == k || suffix[0] == '/' || file[n - k - 1] == '/');
 }
 
-/* The stacks that contain what was asked for have other lines too: only those of the files and functions named count. */
+/* The stacks that contain what was asked for have other lines too: only those of the files and functions named count.
+ */
 static bool line_wanted(const struct profile_query *q, const struct profile_frame *f) {
         bool wanted = q->files_n == 0;
 
@@ -178,13 +181,14 @@ static json_t *lines_rows(const struct profile_query *q, const struct profile *p
                         continue;
                 if (q->limit > 0 && n++ == q->limit)
                         break;
-                if (json_array_append_new(rows, json_pack("{s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:o, s:o}", "file",
-                                                          text_to_json(row->frame.file), "function",
-                                                          text_to_json(row->frame.function), "line", row->frame.line, "hits",
-                                                          (json_int_t)row->samples, "wall_ns", (json_int_t)row->wall_ns,
-                                                          "cpu_ns", (json_int_t)row->cpu_ns, "idle_ns",
-                                                          (json_int_t)row->idle_ns, "own", profile_states_to_json(row->own),
-                                                          "states", profile_states_to_json(row->total))) < 0)
+                if (json_array_append_new(rows,
+                                          json_pack("{s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:o, s:o}", "file",
+                                                    text_to_json(row->frame.file), "function",
+                                                    text_to_json(row->frame.function), "line", row->frame.line, "hits",
+                                                    (json_int_t)row->samples, "wall_ns", (json_int_t)row->wall_ns,
+                                                    "cpu_ns", (json_int_t)row->cpu_ns, "idle_ns",
+                                                    (json_int_t)row->idle_ns, "own", profile_states_to_json(row->own),
+                                                    "states", profile_states_to_json(row->total))) < 0)
                         return NULL;
         }
         return TAKE_PTR(rows);
@@ -210,10 +214,10 @@ static json_t *lines_processes(const struct answer_context *x, const struct prof
 
 static json_t *lines_to_json(const struct answer_context *x, const struct profile_query *q, const struct profile *p) {
         return json_pack("{s:i, s:I, s:I, s:o, s:o, s:{s:I, s:I, s:I, s:o}, s:o}", "version", 1, "since",
-                         (json_int_t)p->since + x->epoch_offset_ns, "until", (json_int_t)p->until + x->epoch_offset_ns, "rows",
-                         lines_rows(q, p), "processes", lines_processes(x, q), "totals", "wall_ns", (json_int_t)p->wall_ns,
-                         "cpu_ns", (json_int_t)p->cpu_ns, "idle_ns", (json_int_t)p->idle_ns, "states",
-                         profile_states_to_json(p->states), "loss", profile_loss_to_json(&p->loss));
+                         (json_int_t)p->since + x->epoch_offset_ns, "until", (json_int_t)p->until + x->epoch_offset_ns,
+                         "rows", lines_rows(q, p), "processes", lines_processes(x, q), "totals", "wall_ns",
+                         (json_int_t)p->wall_ns, "cpu_ns", (json_int_t)p->cpu_ns, "idle_ns", (json_int_t)p->idle_ns,
+                         "states", profile_states_to_json(p->states), "loss", profile_loss_to_json(&p->loss));
 }
 
 static int answer_export(const struct answer_context *x, const char *name, const struct profile *p, struct buffer *body,

@@ -16,7 +16,8 @@ struct answer_context {
         int64_t epoch_offset_ns; /* makes it Unix time */
 };
 
-/* Fills *body and *ret_content_type. 0; -ENOENT or -EINVAL with *ret_error filled; another -errno: the daemon failed. */
+/* Fills *body and *ret_content_type. 0; -ENOENT or -EINVAL with *ret_error filled; another -errno: the daemon failed.
+ */
 int answer_request(const struct answer_context *x, struct api_request *request, struct buffer *body,
                    const char **ret_content_type, struct api_error *ret_error);
 
@@ -32,8 +33,10 @@ int answer_error(const struct api_error *e, struct buffer *body);
 /* Between the files of answer*.c: each returns the document in *ret, a new reference. */
 int answer_status(const struct answer_context *x, const struct api_request *request, json_t **ret);
 int answer_processes(const struct answer_context *x, struct api_request *request, json_t **ret);
-int answer_threads(const struct answer_context *x, const struct api_request *request, json_t **ret, struct api_error *ret_error);
-int answer_stats(const struct answer_context *x, const struct api_request *request, const struct profile *p, json_t **ret);
+int answer_threads(const struct answer_context *x, const struct api_request *request, json_t **ret,
+                   struct api_error *ret_error);
+int answer_stats(const struct answer_context *x, const struct api_request *request, const struct profile *p,
+                 json_t **ret);
 
 /* What was lost since the start, for documents that are not made of a profile. */
 json_t *answer_loss(const struct answer_context *x);

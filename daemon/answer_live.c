@@ -29,7 +29,8 @@ static uint64_t own_rss_bytes(void) {
         char text[128];
         uint64_t pages;
 
-        if (proc_read("/proc", (uint32_t)getpid(), "statm", text, sizeof(text)) < 0 || sscanf(text, "%*u %lu", &pages) != 1)
+        if (proc_read("/proc", (uint32_t)getpid(), "statm", text, sizeof(text)) < 0 ||
+            sscanf(text, "%*u %lu", &pages) != 1)
                 return 0;
         return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
@@ -89,15 +90,17 @@ int answer_status(const struct answer_context *x, const struct api_request *requ
                 return r;
         if (uname(&uname_) < 0)
                 return -errno;
-        document = json_pack(
-                "{s:i, s:{s:s, s:i, s:I, s:I, s:I}, s:{s:s, s:o}, s:{s:o, s:I}, s:{s:I, s:I}, s:{s:I, s:I}, s:{s:f, s:f, s:o}, s:o}",
-                "version", 1, "daemon", "version", PYPROFD_VERSION, "pid", (int)getpid(), "uptime_ns", (json_int_t)s.uptime_ns,
-                "cpu_ns", (json_int_t)own_cpu_ns(), "rss_bytes", (json_int_t)own_rss_bytes(), "kernel", "release", uname_.release,
-                "features", features_to_json(&s), "bpf", "programs", programs_to_json(&s), "records", (json_int_t)s.records,
-                "followed", "processes", (json_int_t)count.processes, "threads", (json_int_t)count.threads, "history", "oldest",
-                s.history_oldest ? (json_int_t)s.history_oldest + x->epoch_offset_ns : 0, "bytes", (json_int_t)s.history_bytes,
-                "budget", "limit", s.budget_limit, "cost", s.budget_cost, "setting", text_to_json(s.budget_setting), "loss",
-                answer_loss(x));
+        document = json_pack("{s:i, s:{s:s, s:i, s:I, s:I, s:I}, s:{s:s, s:o}, s:{s:o, s:I}, s:{s:I, s:I}, s:{s:I, "
+                             "s:I}, s:{s:f, s:f, s:o}, s:o}",
+                             "version", 1, "daemon", "version", VERSION, "pid", (int)getpid(), "uptime_ns",
+                             (json_int_t)s.uptime_ns, "cpu_ns", (json_int_t)own_cpu_ns(), "rss_bytes",
+                             (json_int_t)own_rss_bytes(), "kernel", "release", uname_.release, "features",
+                             features_to_json(&s), "bpf", "programs", programs_to_json(&s), "records",
+                             (json_int_t)s.records, "followed", "processes", (json_int_t)count.processes, "threads",
+                             (json_int_t)count.threads, "history", "oldest",
+                             s.history_oldest ? (json_int_t)s.history_oldest + x->epoch_offset_ns : 0, "bytes",
+                             (json_int_t)s.history_bytes, "budget", "limit", s.budget_limit, "cost", s.budget_cost,
+                             "setting", text_to_json(s.budget_setting), "loss", answer_loss(x));
         if (!document)
                 return -ENOMEM;
         *ret = document;
@@ -164,20 +167,23 @@ static int processes_add(void *arg, const struct followed_process *p, unsigned t
                 row = bsearch(&key, c->figures->rows, c->figures->rows_n, sizeof(key), compare_pids);
         if (!row)
                 row = &no_row;
-        return json_array_append_new(
-                       c->list,
-                       json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:o}",
-                                 "pid", (json_int_t)p->pid, "ppid", (json_int_t)p->ppid, "uid", (json_int_t)p->uid, "started",
-                                 (json_int_t)p->started + c->answer->epoch_offset_ns, "comm", text_to_json(p->comm), "command",
-                                 text_to_json(p->command), "cmdline", text_to_json(p->cmdline), "python",
-                                 text_to_json(image->version), "executable", text_to_json(p->executable), "build",
-                                 p->image ? image->shared ? "shared" : "static" : "", "free_threaded", image->free_threaded,
-                                 "usdt", words_to_json(image->usdt), "unit", text_to_json(p->unit), "container",
-                                 text_to_json(p->container), "threads", (json_int_t)threads, "wall_ns",
-                                 (json_int_t)row->wall_ns, "cpu_ns", (json_int_t)row->cpu_ns, "idle_ns",
-                                 (json_int_t)row->idle_ns, "profiled", p->profiled, "reason", text_to_json(p->reason))) < 0 ?
-                       -ENOMEM :
-                       0;
+        return json_array_append_new(c->list,
+                                     json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:o, s:o, s:o, "
+                                               "s:I, s:I, s:I, s:I, s:b, s:o}",
+                                               "pid", (json_int_t)p->pid, "ppid", (json_int_t)p->ppid, "uid",
+                                               (json_int_t)p->uid, "started",
+                                               (json_int_t)p->started + c->answer->epoch_offset_ns, "comm",
+                                               text_to_json(p->comm), "command", text_to_json(p->command), "cmdline",
+                                               text_to_json(p->cmdline), "python", text_to_json(image->version),
+                                               "executable", text_to_json(p->executable), "build",
+                                               p->image ? image->shared ? "shared" : "static" : "", "free_threaded",
+                                               image->free_threaded, "usdt", words_to_json(image->usdt), "unit",
+                                               text_to_json(p->unit), "container", text_to_json(p->container),
+                                               "threads", (json_int_t)threads, "wall_ns", (json_int_t)row->wall_ns,
+                                               "cpu_ns", (json_int_t)row->cpu_ns, "idle_ns", (json_int_t)row->idle_ns,
+                                               "profiled", p->profiled, "reason", text_to_json(p->reason))) < 0
+                               ? -ENOMEM
+                               : 0;
 }
 
 int answer_processes(const struct answer_context *x, struct api_request *request, json_t **ret) {
@@ -198,8 +204,9 @@ int answer_processes(const struct answer_context *x, struct api_request *request
         r = x->source->processes(x->source->userdata, processes_add, &c);
         if (r < 0)
                 return r;
-        document = json_pack("{s:i, s:I, s:I, s:O, s:o}", "version", 1, "since", (json_int_t)figures->since + x->epoch_offset_ns,
-                             "until", (json_int_t)figures->until + x->epoch_offset_ns, "processes", list, "loss",
+        document = json_pack("{s:i, s:I, s:I, s:O, s:o}", "version", 1, "since",
+                             (json_int_t)figures->since + x->epoch_offset_ns, "until",
+                             (json_int_t)figures->until + x->epoch_offset_ns, "processes", list, "loss",
                              answer_loss(x));
         if (!document)
                 return -ENOMEM;
@@ -232,12 +239,14 @@ static json_t *stack_to_json(const struct stack *s) {
 static int threads_add(void *arg, const struct serve_thread *t) {
         return json_array_append_new(arg, json_pack("{s:I, s:o, s:s, s:o, s:b, s:o}", "tid", (json_int_t)t->tid, "name",
                                                     text_to_json(t->name), "state", state_to_string(t->state), "detail",
-                                                    text_to_json(t->detail), "gil", t->gil, "frames", stack_to_json(t->stack))) < 0 ?
-                       -ENOMEM :
-                       0;
+                                                    text_to_json(t->detail), "gil", t->gil, "frames",
+                                                    stack_to_json(t->stack))) < 0
+                               ? -ENOMEM
+                               : 0;
 }
 
-int answer_threads(const struct answer_context *x, const struct api_request *request, json_t **ret, struct api_error *ret_error) {
+int answer_threads(const struct answer_context *x, const struct api_request *request, json_t **ret,
+                   struct api_error *ret_error) {
         _cleanup_json_ json_t *list = json_array();
         json_t *document;
         int r;
@@ -252,8 +261,8 @@ int answer_threads(const struct answer_context *x, const struct api_request *req
                 return api_error_set(ret_error, 404, "no-such-process", "there is no process %u", request->pid);
         if (r < 0)
                 return r;
-        document = json_pack("{s:i, s:I, s:O, s:o}", "version", 1, "pid", (json_int_t)request->pid, "threads", list, "loss",
-                             answer_loss(x));
+        document = json_pack("{s:i, s:I, s:O, s:o}", "version", 1, "pid", (json_int_t)request->pid, "threads", list,
+                             "loss", answer_loss(x));
         if (!document)
                 return -ENOMEM;
         *ret = document;

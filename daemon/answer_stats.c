@@ -59,8 +59,9 @@ static void stats_sort(struct stats_row *rows, size_t n, const char *key) {
                 const char *key;
                 int (*compare)(const void *a, const void *b);
         } orders[] = {
-                {"cumtime", by_cumtime}, {"cumulative", by_cumtime}, {"file", by_file}, {"filename", by_file}, {"module", by_file},
-                {"line", by_line},       {"name", by_name},          {"nfl", by_name},  {"stdname", by_file},
+                        {"cumtime", by_cumtime}, {"cumulative", by_cumtime}, {"file", by_file},
+                        {"filename", by_file},   {"module", by_file},        {"line", by_line},
+                        {"name", by_name},       {"nfl", by_name},           {"stdname", by_file},
         };
         int (*compare)(const void *a, const void *b) = by_tottime; /* of calls, none of which are counted, too */
 
@@ -108,13 +109,15 @@ static json_t *edges_of(const struct profile_edge *edges, size_t n, const struct
                 else
                         high = middle;
         }
-        for (; list && low < n && compare_frames(callers ? &edges[low].callee : &edges[low].caller, frame) == 0; low++) {
+        for (; list && low < n && compare_frames(callers ? &edges[low].callee : &edges[low].caller, frame) == 0;
+             low++) {
                 const struct profile_frame *other = callers ? &edges[low].caller : &edges[low].callee;
                 uint64_t ns = cpu_only ? edges[low].cpu_ns : edges[low].wall_ns;
 
-                if (json_array_append_new(list, json_pack("{s:o, s:o, s:i, s:n, s:I}", "function", text_to_json(other->function),
-                                                          "file", text_to_json(other->file), "line", other->line, "ncalls",
-                                                          "cumtime_ns", (json_int_t)ns)) < 0)
+                if (json_array_append_new(list,
+                                          json_pack("{s:o, s:o, s:i, s:n, s:I}", "function",
+                                                    text_to_json(other->function), "file", text_to_json(other->file),
+                                                    "line", other->line, "ncalls", "cumtime_ns", (json_int_t)ns)) < 0)
                         return NULL;
         }
         return TAKE_PTR(list);
@@ -131,7 +134,7 @@ static int rows_add_edges(json_t *list, const struct stats_row *rows, const stru
         json_t *row;
         size_t i;
 
-        json_array_foreach(list, i, row) {
+        json_array_foreach (list, i, row) {
                 int r = json_take(row, callers ? "callers" : "callees",
                                   edges_of(edges, edges_n, rows[i].frame, callers, cpu_only));
 
@@ -177,7 +180,8 @@ static int stats_rows(const struct answer_context *x, const struct api_request *
         return 0;
 }
 
-int answer_stats(const struct answer_context *x, const struct api_request *request, const struct profile *p, json_t **ret) {
+int answer_stats(const struct answer_context *x, const struct api_request *request, const struct profile *p,
+                 json_t **ret) {
         json_t *rows = NULL, *document;
         int r;
 
@@ -185,10 +189,11 @@ int answer_stats(const struct answer_context *x, const struct api_request *reque
         if (r < 0)
                 return r;
         document = json_pack("{s:i, s:I, s:I, s:s, s:o, s:{s:I, s:I, s:I, s:o}, s:o}", "version", 1, "since",
-                             (json_int_t)p->since + x->epoch_offset_ns, "until", (json_int_t)p->until + x->epoch_offset_ns,
-                             "clock", request->clock_cpu ? "cpu" : "wall", "rows", rows, "totals", "wall_ns",
-                             (json_int_t)p->wall_ns, "cpu_ns", (json_int_t)p->cpu_ns, "idle_ns", (json_int_t)p->idle_ns,
-                             "states", profile_states_to_json(p->states), "loss", profile_loss_to_json(&p->loss));
+                             (json_int_t)p->since + x->epoch_offset_ns, "until",
+                             (json_int_t)p->until + x->epoch_offset_ns, "clock", request->clock_cpu ? "cpu" : "wall",
+                             "rows", rows, "totals", "wall_ns", (json_int_t)p->wall_ns, "cpu_ns", (json_int_t)p->cpu_ns,
+                             "idle_ns", (json_int_t)p->idle_ns, "states", profile_states_to_json(p->states), "loss",
+                             profile_loss_to_json(&p->loss));
         if (!document)
                 return -ENOMEM;
         *ret = document;

@@ -27,8 +27,8 @@ void api_request_fini(struct api_request *r) {
                 char **list;
                 size_t n;
         } lists[] = {
-                {q->units, q->units_n}, {q->containers, q->containers_n}, {q->comms, q->comms_n},
-                {q->threads, q->threads_n}, {q->files, q->files_n},
+                        {q->units, q->units_n},     {q->containers, q->containers_n}, {q->comms, q->comms_n},
+                        {q->threads, q->threads_n}, {q->files, q->files_n},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
@@ -77,7 +77,6 @@ static int list_check(struct api_context *x, size_t n, const char *value) {
 }
 
 static int add_string(struct api_context *x, char ***list, size_t *n, const char *value) {
-        _cleanup_free_ char *s = NULL;
         char **slot;
         int r;
 
@@ -86,14 +85,11 @@ static int add_string(struct api_context *x, char ***list, size_t *n, const char
                 return r;
         if (value[0] == '\0')
                 return bad_value(x, value, "something");
-        s = strdup(value);
-        if (!s)
-                return -ENOMEM;
         slot = list_grow(list, n, sizeof(*slot));
         if (!slot)
                 return -ENOMEM;
-        *slot = TAKE_PTR(s);
-        return 0;
+        *slot = strdup(value); /* the list's, and with it the request's, even if it is NULL */
+        return *slot ? 0 : -ENOMEM;
 }
 
 static int instant_parse(struct api_context *x, const char *value, uint64_t *ret) {
@@ -195,8 +191,8 @@ static int parse_function(struct api_context *x, const char *value) {
                 }
         }
         if (why)
-                return api_error_set(x->error, 400, "bad-argument", "function: '%.128s' is no regular expression: %s", value,
-                                     why);
+                return api_error_set(x->error, 400, "bad-argument", "function: '%.128s' is no regular expression: %s",
+                                     value, why);
         slot = list_grow(&q->functions, &q->functions_n, sizeof(*slot));
         if (!slot) {
                 regfree(&regex);
@@ -260,16 +256,26 @@ static int word_find(const struct word *words, const char *name) {
 
 static int parse_by_word(struct api_context *x, const char *word) {
         static const struct word words[] = {
-                {"process", BY_PROCESS}, {"thread", BY_THREAD},       {"function", BY_FUNCTION}, {"line", BY_LINE},
-                {"stack", BY_STACK},     {"unit", BY_UNIT},           {"container", BY_CONTAINER},
-                {"command", BY_COMMAND}, {"state", BY_STATE},         {"peer", BY_PEER},         {"waker", BY_WAKER},
-                {"window", BY_WINDOW},   {},
+                        {"process", BY_PROCESS},
+                        {"thread", BY_THREAD},
+                        {"function", BY_FUNCTION},
+                        {"line", BY_LINE},
+                        {"stack", BY_STACK},
+                        {"unit", BY_UNIT},
+                        {"container", BY_CONTAINER},
+                        {"command", BY_COMMAND},
+                        {"state", BY_STATE},
+                        {"peer", BY_PEER},
+                        {"waker", BY_WAKER},
+                        {"window", BY_WINDOW},
+                        {},
         };
         int by = word_find(words, word);
 
         if (by < 0)
                 return bad_value(x, word,
-                                 "process, thread, function, line, stack, unit, container, command, state, peer, waker or window");
+                                 "process, thread, function, line, stack, unit, container, command, state, peer, waker "
+                                 "or window");
         x->request->query.by |= (unsigned)by;
         return 0;
 }
@@ -317,9 +323,9 @@ static int parse_clock(struct api_context *x, const char *value) {
 
 static int parse_stats_sort(struct api_context *x, const char *value) {
         static const struct word words[] = {
-                {"calls", 0}, {"ncalls", 0},   {"cumtime", 0}, {"cumulative", 0}, {"file", 0}, {"filename", 0}, {"line", 0},
-                {"module", 0}, {"name", 0},    {"nfl", 0},     {"pcalls", 0},     {"stdname", 0}, {"time", 0},  {"tottime", 0},
-                {},
+                        {"calls", 0},    {"ncalls", 0},  {"cumtime", 0}, {"cumulative", 0}, {"file", 0},
+                        {"filename", 0}, {"line", 0},    {"module", 0},  {"name", 0},       {"nfl", 0},
+                        {"pcalls", 0},   {"stdname", 0}, {"time", 0},    {"tottime", 0},    {},
         };
         char *s;
 
@@ -335,7 +341,13 @@ static int parse_stats_sort(struct api_context *x, const char *value) {
 
 static int parse_sort(struct api_context *x, const char *value) {
         static const struct word words[] = {
-                {"own", SORT_OWN}, {"total", SORT_TOTAL}, {"wall", SORT_WALL}, {"cpu", SORT_CPU}, {"wait", SORT_WAIT}, {"name", SORT_NAME}, {},
+                        {"own", SORT_OWN},
+                        {"total", SORT_TOTAL},
+                        {"wall", SORT_WALL},
+                        {"cpu", SORT_CPU},
+                        {"wait", SORT_WAIT},
+                        {"name", SORT_NAME},
+                        {},
         };
         int sort;
 
@@ -379,32 +391,32 @@ static const struct api_rule {
         unsigned endpoints;
         int (*parse)(struct api_context *x, const char *value);
 } api_rules[] = {
-        {"pid", ON_PROFILES | ON(API_PROCESSES), parse_pid},
-        {"children", ON_PROFILES, parse_children},
-        {"unit", ON_PROFILES | ON(API_PROCESSES), parse_unit},
-        {"container", ON_PROFILES | ON(API_PROCESSES), parse_container},
-        {"comm", ON_PROFILES | ON(API_PROCESSES), parse_comm},
-        {"thread", ON_PROFILES, parse_thread},
-        {"function", ON_PROFILES, parse_function},
-        {"file", ON(API_LINES), parse_file},
-        {"state", ON_PROFILES, parse_state},
-        {"over", ON_PROFILES, parse_over},
-        {"since", ON_PROFILES & ~ON(API_STREAM), parse_since},
-        {"until", ON_PROFILES & ~ON(API_STREAM), parse_until},
-        {"by", ON(API_WALL) | ON(API_EXPORT) | ON(API_STREAM), parse_by},
-        {"idle", ON_PROFILES, parse_idle},
-        {"native", ON_PROFILES | ON(API_THREADS), parse_native},
-        {"sort", ON_PROFILES & ~(ON(API_EXPORT) | ON(API_LINES)), parse_sort},
-        {"n", ON_PROFILES & ~ON(API_EXPORT), parse_n},
-        {"clock", ON(API_STATS), parse_clock},
-        {"edges", ON(API_STATS), parse_edges},
-        {"format", ON(API_EXPORT), parse_format},
+                {"pid", ON_PROFILES | ON(API_PROCESSES), parse_pid},
+                {"children", ON_PROFILES, parse_children},
+                {"unit", ON_PROFILES | ON(API_PROCESSES), parse_unit},
+                {"container", ON_PROFILES | ON(API_PROCESSES), parse_container},
+                {"comm", ON_PROFILES | ON(API_PROCESSES), parse_comm},
+                {"thread", ON_PROFILES, parse_thread},
+                {"function", ON_PROFILES, parse_function},
+                {"file", ON(API_LINES), parse_file},
+                {"state", ON_PROFILES, parse_state},
+                {"over", ON_PROFILES, parse_over},
+                {"since", ON_PROFILES & ~ON(API_STREAM), parse_since},
+                {"until", ON_PROFILES & ~ON(API_STREAM), parse_until},
+                {"by", ON(API_WALL) | ON(API_EXPORT) | ON(API_STREAM), parse_by},
+                {"idle", ON_PROFILES, parse_idle},
+                {"native", ON_PROFILES | ON(API_THREADS), parse_native},
+                {"sort", ON_PROFILES & ~(ON(API_EXPORT) | ON(API_LINES)), parse_sort},
+                {"n", ON_PROFILES & ~ON(API_EXPORT), parse_n},
+                {"clock", ON(API_STATS), parse_clock},
+                {"edges", ON(API_STATS), parse_edges},
+                {"format", ON(API_EXPORT), parse_format},
 };
 
 static const char *const api_paths[API_ENDPOINT_MAX] = {
-        [API_STATUS] = "/v1/status", [API_PROCESSES] = "/v1/processes", [API_WALL] = "/v1/wall",
-        [API_STACKS] = "/v1/stacks", [API_LINES] = "/v1/lines",         [API_STATS] = "/v1/stats",
-        [API_THREADS] = "/v1/threads", [API_EXPORT] = "/v1/export",     [API_STREAM] = "/v1/stream",
+                [API_STATUS] = "/v1/status",   [API_PROCESSES] = "/v1/processes", [API_WALL] = "/v1/wall",
+                [API_STACKS] = "/v1/stacks",   [API_LINES] = "/v1/lines",         [API_STATS] = "/v1/stats",
+                [API_THREADS] = "/v1/threads", [API_EXPORT] = "/v1/export",       [API_STREAM] = "/v1/stream",
 };
 
 static int path_parse(const char *path, struct api_request *request, struct api_error *error) {
@@ -439,8 +451,8 @@ static int argument_parse(struct api_context *x, const struct api_argument *a) {
                                 return api_rules[i].parse(x, value);
                         break;
                 }
-        return api_error_set(x->error, 400, "bad-argument", "%s takes no argument '%.64s'", api_paths[x->request->endpoint],
-                             a->name);
+        return api_error_set(x->error, 400, "bad-argument", "%s takes no argument '%.64s'",
+                             api_paths[x->request->endpoint], a->name);
 }
 
 static void request_defaults(struct api_request *request, uint32_t viewer, uint64_t now) {
@@ -459,9 +471,9 @@ static int request_finish(struct api_context *x) {
         struct api_request *request = x->request;
         struct profile_query *q = &request->query;
 
+        q->until = MIN(q->until, x->now);
         if (!x->since_given)
                 q->since = q->until > SINCE_DEFAULT_NS ? q->until - SINCE_DEFAULT_NS : 0;
-        q->until = MIN(q->until, x->now);
         if (q->since >= q->until)
                 return api_error_set(x->error, 400, "bad-argument", "since: the window would begin %s",
                                      q->since >= x->now ? "in the future" : "at or after its end");
@@ -499,7 +511,10 @@ int api_parse(const char *path, const struct api_argument *arguments, size_t n, 
               uint32_t viewer, struct api_request *ret, struct api_error *ret_error) {
         _cleanup_api_request_ struct api_request request = {};
         struct api_context x = {
-                .request = &request, .error = ret_error, .now = now, .epoch_offset_ns = epoch_offset_ns,
+                        .request = &request,
+                        .error = ret_error,
+                        .now = now,
+                        .epoch_offset_ns = epoch_offset_ns,
         };
         int r;
 

@@ -55,8 +55,8 @@ void api_request_fini(struct api_request *r);
 int api_error_set(struct api_error *e, unsigned status, const char *code, const char *format, ...) _printf_(4, 5);
 
 /*
- * `now` is CLOCK_MONOTONIC, epoch_offset_ns makes it Unix time, `viewer` goes into the query. 0; -EINVAL or -ENOENT with
- * *ret_error filled; -ENOMEM. On failure *ret is untouched.
+ * `now` is CLOCK_MONOTONIC, epoch_offset_ns makes it Unix time, `viewer` goes into the query. 0; -EINVAL or -ENOENT
+ * with *ret_error filled; -ENOMEM. On failure *ret is untouched.
  */
 int api_parse(const char *path, const struct api_argument *arguments, size_t n, uint64_t now, int64_t epoch_offset_ns,
               uint32_t viewer, struct api_request *ret, struct api_error *ret_error);

@@ -132,22 +132,9 @@ static void config_clear_idle(struct config *c) {
         c->idle_n = 0;
 }
 
-static int config_add_idle(struct config *c, const char *value) {
-        char **more;
-
-        more = reallocarray(c->idle, c->idle_n + 1, sizeof(*c->idle));
-        if (!more)
-                return -ENOMEM;
-        c->idle = more;
-        c->idle[c->idle_n] = strdup(value);
-        if (!c->idle[c->idle_n])
-                return -ENOMEM;
-        c->idle_n++;
-        return 0;
-}
-
 static int set_idle(struct config *c, const char *value, const char **ret_want) {
         struct idle *idle;
+        char **more;
         int r;
 
         if (value[0] == '\0') {
@@ -162,18 +149,14 @@ static int set_idle(struct config *c, const char *value, const char **ret_want) 
         if (r < 0)
                 return r;
         idle_free(idle);
-        return config_add_idle(c, value);
-}
-
-/* The first rule that fits decides, so those of the files go first. */
-static int config_finish_idle(struct config *c) {
-        int r;
-
-        for (size_t i = 0; !c->idle_reset && idle_default_rules[i]; i++) {
-                r = config_add_idle(c, idle_default_rules[i]);
-                if (r < 0)
-                        return r;
-        }
+        more = reallocarray(c->idle, c->idle_n + 1, sizeof(*c->idle));
+        if (!more)
+                return -ENOMEM;
+        c->idle = more;
+        c->idle[c->idle_n] = strdup(value);
+        if (!c->idle[c->idle_n])
+                return -ENOMEM;
+        c->idle_n++;
         return 0;
 }
 
@@ -186,18 +169,18 @@ static const struct config_option {
         config_set_fn *set; /* NULL: answered at once */
         const char *help;
 } config_options[] = {
-        {"config", "FILE", ON_COMMAND_LINE, set_config, "read FILE instead of " CONFIG_FILE},
-        {"socket", "PATH", ANYWHERE, set_socket, "answer on this UNIX socket (/run/pyprofd/pyprofd.sock)"},
-        {"state-dir", "DIR", ANYWHERE, set_state_dir, "keep what outlives the daemon here (/var/lib/pyprofd)"},
-        {"rate", "HZ", ANYWHERE, set_rate, "look at each CPU HZ times a second, 1 to 999 (99)"},
-        {"memory-max", "SIZE", ANYWHERE, set_memory_max, "hold at most SIZE of history, with K, M or G (256M)"},
-        {"budget", "PERCENT", ANYWHERE, set_budget, "cost at most PERCENT of the machine's CPU capacity (1)"},
-        {"log-level", "LEVEL", ANYWHERE, set_log_level, "err, warning, notice, info or debug (info)"},
-        {"version", NULL, ON_COMMAND_LINE, NULL, "print the version and exit"},
-        {"help", NULL, ON_COMMAND_LINE, NULL, "print this help and exit"},
-        {"group", "NAME", IN_FILE, set_group, NULL},
-        {"proc-root", "DIR", IN_FILE, set_proc_root, NULL},
-        {"idle", "RULE", IN_FILE, set_idle, NULL},
+                {"config", "FILE", ON_COMMAND_LINE, set_config, "read FILE instead of " CONFIG_FILE},
+                {"socket", "PATH", ANYWHERE, set_socket, "answer on this UNIX socket (/run/pyprofd/pyprofd.sock)"},
+                {"state-dir", "DIR", ANYWHERE, set_state_dir, "keep what outlives the daemon here (/var/lib/pyprofd)"},
+                {"rate", "HZ", ANYWHERE, set_rate, "look at each CPU HZ times a second, 1 to 999 (99)"},
+                {"memory-max", "SIZE", ANYWHERE, set_memory_max, "hold at most SIZE of history, with K, M or G (256M)"},
+                {"budget", "PERCENT", ANYWHERE, set_budget, "cost at most PERCENT of the machine's CPU capacity (1)"},
+                {"log-level", "LEVEL", ANYWHERE, set_log_level, "err, warning, notice, info or debug (info)"},
+                {"version", NULL, ON_COMMAND_LINE, NULL, "print the version and exit"},
+                {"help", NULL, ON_COMMAND_LINE, NULL, "print this help and exit"},
+                {"group", "NAME", IN_FILE, set_group, NULL},
+                {"proc-root", "DIR", IN_FILE, set_proc_root, NULL},
+                {"idle", "RULE", IN_FILE, set_idle, NULL},
 };
 
 static void config_help(void) {
@@ -208,7 +191,8 @@ static void config_help(void) {
 
                 if (!(o->place & ON_COMMAND_LINE))
                         continue;
-                snprintf(left, sizeof(left), "--%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+                snprintf(left, sizeof(left), "--%s%s%s", o->name, o->argument ? " " : "",
+                         o->argument ? o->argument : "");
                 printf("  %-22s %s\n", left, o->help);
         }
         printf("\nEvery option but the first and the last two is a key of " CONFIG_FILE " too, see pyprofd.conf(5).\n");
@@ -362,8 +346,8 @@ static int config_read_command_line(struct config *c, int argc, char **argv, boo
         for (size_t i = 0; i < ARRAY_SIZE(config_options); i++)
                 if (config_options[i].place & ON_COMMAND_LINE)
                         options[n++] = (struct option){config_options[i].name,
-                                                       config_options[i].argument ? required_argument : no_argument, NULL,
-                                                       (int)i + 1};
+                                                       config_options[i].argument ? required_argument : no_argument,
+                                                       NULL, (int)i + 1};
         optind = 0; /* starts getopt anew, GNU's own way */
         opterr = file_only;
         while ((which = getopt_long(argc, argv, "", options, NULL)) > 0) {
@@ -378,7 +362,7 @@ static int config_read_command_line(struct config *c, int argc, char **argv, boo
                         if (strcmp(o->name, "help") == 0)
                                 config_help();
                         else
-                                printf("pyprofd %s\n", PYPROFD_VERSION);
+                                printf("pyprofd %s\n", VERSION);
                         return 1;
                 }
                 if (file_only && o->set != set_config)
@@ -415,9 +399,6 @@ int config_load(int argc, char **argv, struct config *ret) {
         r = config_read_command_line(&c, argc, argv, /* file_only= */ false);
         if (r < 0)
                 return r;
-        r = config_finish_idle(&c);
-        if (r < 0)
-                return log_error_errno(r, "cannot read the configuration: %m");
         *ret = c;
         c = (struct config){};
         return 0;

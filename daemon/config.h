@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the daemon was told: defaults, then the file, then its drop-ins in the order of their names, then the command line. */
+/* What the daemon was told: defaults, then the file, then its drop-ins in the order of their names, then the command
+ * line. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,11 +9,15 @@
 
 #include "base/macro.h"
 
-#ifndef PYPROFD_VERSION
-#define PYPROFD_VERSION "0.1"
+/* The Makefile says these. */
+#ifndef VERSION
+#define VERSION "0.1.0"
+#endif
+#ifndef SYSCONFDIR
+#define SYSCONFDIR "/etc"
 #endif
 
-#define CONFIG_FILE "/etc/pyprofd.conf"
+#define CONFIG_FILE SYSCONFDIR "/pyprofd.conf"
 
 struct config {
         char *socket;
@@ -23,9 +28,9 @@ struct config {
         uint64_t memory_max; /* bytes of history */
         double budget;       /* percent of the machine's CPU capacity */
         int log_level;
-        char **idle; /* rules for resolve_set_idle(): those of the files in their order, then the shipped ones */
+        char **idle; /* rules of the files in their order; the shipped ones (idle.h) stand behind them */
         size_t idle_n;
-        bool idle_reset; /* an empty `idle =` was met: without the shipped ones */
+        bool idle_reset; /* an empty `idle =` was met: the shipped ones do not count */
 
         /* How it was loaded, for config_reload() */
         int argc;

@@ -28,6 +28,8 @@
 #define DRAIN_USEC (200 * 1000ULL)    /* how long a record may lie in the ring buffer; its fill level wakes us earlier */
 #define MAPPINGS_USEC (10 * 1000ULL)  /* least time between two readings of new mappings */
 #define SECOND_USEC (1000 * 1000ULL)
+#define SLACK_USEC (10 * 1000ULL)     /* by how much timers may be late, so that the kernel can bundle them */
+#define DUTY_USEC (400 * 1000ULL) /* one round of looking and resting, on average */
 
 struct daemon {
         struct config *config;
@@ -43,6 +45,10 @@ struct daemon {
         struct serve_source source;
         sd_event_source *mappings; /* paused between two readings */
         sd_event_source *mappings_again;
+        sd_event_source *duty; /* runs while the governor lets the accounting rest */
+        bool resting;
+        struct probe_stats last_stats; /* at the governor's last turn */
+        uint64_t last_cpu_ns;
         bool mappings_found;       /* processes wait to be taken in */
         bool names_stale;          /* threads have come whose names are not known */
         unsigned test_drop, test_dropped; /* PYPROFD_TEST_DROP: every Nth record with books is thrown away */
@@ -229,20 +235,50 @@ static uint64_t cpu_time_ns(void) {
         return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
+/* Looks and rests in turn. The rounds differ in length, so that they do not beat with what they look at. */
+static int daemon_on_duty(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct daemon *d = userdata;
+        unsigned duty = governor_setting(&d->governor).duty;
+        uint64_t round = DUTY_USEC / 2 + (uint64_t)random() % DUTY_USEC;
+        int r;
+
+        d->resting = duty < 100 && !d->resting;
+        probe_rest(d->probe, d->resting);
+        if (duty >= 100)
+                return 0;
+        r = sd_event_source_set_time_relative(source, round * (d->resting ? 100 - duty : duty) / 100);
+        return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int daemon_obey(struct daemon *d) {
+        struct governor_setting setting = governor_setting(&d->governor);
+        int r;
+
+        probe_set_walk_below(d->probe, setting.walk_below_ns);
+        if (setting.rate != probe_rate(d->probe)) {
+                r = probe_set_rate(d->probe, setting.rate);
+                if (r < 0)
+                        return r;
+        }
+        if ((setting.duty < 100) == d->resting)
+                return 0;
+        r = sd_event_source_set_time_relative(d->duty, 0);
+        return r < 0 ? r : sd_event_source_set_enabled(d->duty, SD_EVENT_ONESHOT);
+}
+
 static int daemon_govern(struct daemon *d, uint64_t now) {
-        struct governor_setting setting;
+        uint64_t cpu = cpu_time_ns(), used;
         struct probe_stats stats;
         int r;
 
         r = probe_stats(d->probe, &stats);
         if (r < 0)
                 return r;
-        r = governor_turn(&d->governor, now, report_bpf_ns(&stats), cpu_time_ns(), (unsigned)sysconf(_SC_NPROCESSORS_ONLN));
-        if (r == 0)
-                return 0;
-        setting = governor_setting(&d->governor);
-        probe_set_walk_below(d->probe, setting.walk_below_ns);
-        return setting.rate != probe_rate(d->probe) ? probe_set_rate(d->probe, setting.rate) : 0;
+        used = report_bpf_ns(&d->last_stats, &stats) + cpu - d->last_cpu_ns;
+        d->last_stats = stats;
+        d->last_cpu_ns = cpu;
+        r = governor_turn(&d->governor, now, used, (unsigned)sysconf(_SC_NPROCESSORS_ONLN));
+        return r > 0 ? daemon_obey(d) : 0;
 }
 
 static int daemon_on_second(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -329,8 +365,7 @@ static int daemon_on_reload(sd_event_source *source, const struct signalfd_sigin
         if (config_reload(d->config) == 0) {
                 log_level = d->config->log_level;
                 governor_init(&d->governor, d->config->budget, d->config->rate);
-                probe_set_walk_below(d->probe, 0);
-                if (probe_set_rate(d->probe, d->config->rate) < 0 || daemon_set_idle(d) < 0)
+                if (daemon_obey(d) < 0 || daemon_set_idle(d) < 0)
                         log_warning("The new configuration could not be put into effect whole");
                 else
                         log_info("Configuration was read again");
@@ -469,10 +504,11 @@ static int daemon_start_events(struct daemon *d) {
             (r = sd_event_add_signal(d->event, NULL, SIGHUP, daemon_on_reload, d)) < 0 ||
             (r = sd_event_add_io(d->event, NULL, probe_records_fd(d->probe), EPOLLIN, daemon_on_records, d)) < 0 ||
             (r = sd_event_add_io(d->event, &d->mappings, probe_mappings_fd(d->probe), EPOLLIN, daemon_on_mappings, d)) < 0 ||
-            (r = sd_event_add_time_relative(d->event, &d->mappings_again, CLOCK_MONOTONIC, MAPPINGS_USEC, 0,
+            (r = sd_event_add_time_relative(d->event, &d->mappings_again, CLOCK_MONOTONIC, MAPPINGS_USEC, 1000,
                                             daemon_on_mappings_again, d)) < 0 ||
-            (r = sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, DRAIN_USEC, 0, daemon_on_drain, d)) < 0 ||
-            (r = sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, 0, 0, daemon_on_second, d)) < 0)
+            (r = sd_event_add_time_relative(d->event, &d->duty, CLOCK_MONOTONIC, 0, 1, daemon_on_duty, d)) < 0 ||
+            (r = sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, DRAIN_USEC, SLACK_USEC, daemon_on_drain, d)) < 0 ||
+            (r = sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, 0, SLACK_USEC, daemon_on_second, d)) < 0)
                 return log_error_errno(r, "Cannot set up the event loop: %m");
         sd_event_set_watchdog(d->event, true);
         return 0;
@@ -523,6 +559,7 @@ void daemon_free(struct daemon *d) {
         serve_free(d->serve);
         sd_event_source_unref(d->mappings);
         sd_event_source_unref(d->mappings_again);
+        sd_event_source_unref(d->duty);
         sd_event_unref(d->event);
         probe_free(d->probe);
         discovery_free(d->discovery);

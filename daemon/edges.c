@@ -84,17 +84,16 @@ static int edges_add(struct edges *e, uint32_t caller, uint32_t callee, uint32_t
 }
 
 /* The same time that rows by function tell of. */
-static void edges_sum(struct edges *e, const struct profile_query *q) {
-        for (uint32_t i = 0; i < e->tally.n; i++) {
-                const struct tally_entry *entry = &e->tally.entries[i];
-                bool idle = tally_entry_idle(entry);
+static int edges_entry(void *userdata, const struct tally_entry *entry) {
+        struct edges *e = userdata;
+        enum profile_idle idle = e->tally.query->idle;
 
-                if (!entry->stack || (idle ? q->idle == IDLE_HIDE : q->idle == IDLE_ONLY))
-                        continue;
-                e->stacks[entry->stack->index].wall_ns += entry->ns;
-                if (state_is_cpu(entry->state))
-                        e->stacks[entry->stack->index].cpu_ns += entry->ns;
-        }
+        if (!entry->stack || (tally_entry_idle(entry) ? idle == IDLE_HIDE : idle == IDLE_ONLY))
+                return 0;
+        e->stacks[entry->stack->index].wall_ns += entry->ns;
+        if (state_is_cpu(entry->state))
+                e->stacks[entry->stack->index].cpu_ns += entry->ns;
+        return 0;
 }
 
 static int edges_collect(struct edges *e, const struct held *held) {
@@ -170,7 +169,9 @@ int profile_edges(struct store *s, const struct profile_query *q, uint64_t now, 
         r = edges_init(&e, s, q, now);
         if (r < 0)
                 return r;
-        edges_sum(&e, q);
+        r = tally_run(&e.tally, edges_entry, &e);
+        if (r < 0)
+                return r;
         r = edges_collect(&e, &s->held);
         if (r < 0)
                 return r;

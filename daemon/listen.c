@@ -44,7 +44,8 @@ static int make_folders(const char *path) {
         return 0;
 }
 
-/* Who unlinks a lock file may leave another one holding the lock of a file without a name: check that it is still there. */
+/* Who unlinks a lock file may leave another one holding the lock of a file without a name: check that it is still
+ * there. */
 static int lock_open(const char *path, int *ret_fd) {
         for (int i = 0; i < 100; i++) {
                 _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -119,28 +120,36 @@ static int listener_activated(struct listener *l) {
         return 1;
 }
 
+static int listener_make(struct listener *l, const char *path) {
+        int r;
+
+        l->path = strdup(path);
+        if (!l->path || asprintf(&l->lock_path, "%s.lock", path) < 0) {
+                l->lock_path = NULL; /* undefined after a failure */
+                return log_error_errno(ENOMEM, "cannot listen on %s: %m", path);
+        }
+        r = make_folders(path);
+        if (r < 0)
+                return log_error_errno(r, "cannot make the folder of %s: %m", path);
+        r = lock_open(l->lock_path, &l->lock_fd);
+        if (r >= 0)
+                r = path_listen(path, l);
+        if (r == -EADDRINUSE)
+                return log_error_errno(r, "another pyprofd is listening on %s", path);
+        if (r < 0)
+                return log_error_errno(r, "cannot listen on %s: %m", path);
+        return 0;
+}
+
 int listener_open(const char *path, struct listener *ret) {
         _cleanup_(listener_fini) struct listener l = LISTENER_NULL;
         int r;
 
         r = listener_activated(&l);
+        if (r == 0)
+                r = listener_make(&l, path);
         if (r < 0)
                 return r;
-        if (r == 0) {
-                l.path = strdup(path);
-                if (!l.path || asprintf(&l.lock_path, "%s.lock", path) < 0)
-                        return -ENOMEM;
-                r = make_folders(path);
-                if (r < 0)
-                        return log_error_errno(r, "cannot make the folder of %s: %m", path);
-                r = lock_open(l.lock_path, &l.lock_fd);
-                if (r >= 0)
-                        r = path_listen(path, &l);
-                if (r == -EADDRINUSE)
-                        return log_error_errno(r, "another pyprofd is listening on %s", path);
-                if (r < 0)
-                        return log_error_errno(r, "cannot listen on %s: %m", path);
-        }
         *ret = l;
         l = LISTENER_NULL;
         return 0;

@@ -16,8 +16,10 @@ struct listener {
         ino_t inode;
 };
 
-#define LISTENER_NULL \
-        (struct listener) { .fd = -1, .lock_fd = -1 }
+#define LISTENER_NULL                   \
+        (struct listener) {             \
+                .fd = -1, .lock_fd = -1 \
+        }
 
 /*
  * Makes PATH (mode 0666; its folder is made if it is missing, a file left by a daemon that died is replaced), or takes

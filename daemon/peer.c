@@ -16,9 +16,9 @@ struct peer_key {
 _Static_assert(offsetof(struct peer, uid) == 0 && offsetof(struct peer, privileged) == 4, "the key leads");
 
 void peer_table_fini(struct peer_table *t) {
-        struct peer *p, *next;
+        struct peer *p = NULL, *next = NULL;
 
-        HASH_ITER(hh, t->peers, p, next) {
+        HASH_ITER (hh, t->peers, p, next) {
                 HASH_DEL(t->peers, p);
                 free(p);
         }
@@ -82,9 +82,9 @@ static void peer_settle(struct peer *p, uint64_t now) {
 
 /* Users without a connection are kept only while they owe. */
 static void peer_table_tidy(struct peer_table *t, uint64_t now) {
-        struct peer *p, *next;
+        struct peer *p = NULL, *next = NULL;
 
-        HASH_ITER(hh, t->peers, p, next) {
+        HASH_ITER (hh, t->peers, p, next) {
                 if (p->connections > 0 || p->streams > 0 || p->answer_bytes > 0)
                         continue;
                 peer_settle(p, now);

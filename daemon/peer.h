@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who is at the other end of a connection, what it may see, and how much of the daemon it has used: connections and work
- * are limited per user, so that nobody can keep the daemon from its work or from others.
+ * Who is at the other end of a connection, what it may see, and how much of the daemon it has used: connections and
+ * work are limited per user, so that nobody can keep the daemon from its work or from others.
  */
 #pragma once
 
@@ -12,10 +12,10 @@
 
 #include "base/macro.h"
 
-#define PEER_CONNECTIONS_MAX 16  /* at a time, of one user who is neither root nor in the group */
+#define PEER_CONNECTIONS_MAX 16 /* at a time, of one user who is neither root nor in the group */
 #define PEER_STREAMS_MAX 4
 #define PEER_ANSWER_BYTES_MAX (UINT64_C(64) << 20)
-#define PEER_WORK_SHARE 5        /* 1/5 of a CPU for each such user's questions, in the long run */
+#define PEER_WORK_SHARE 5                     /* 1/5 of a CPU for each such user's questions, in the long run */
 #define PEER_WORK_MAX_NS UINT64_C(2000000000) /* what may be used at once before that share is enforced */
 
 /* One user; shared by its connections. */
@@ -25,7 +25,7 @@ struct peer {
         unsigned connections;
         unsigned streams;
         uint64_t answer_bytes; /* of answers that are still on their way */
-        uint64_t work_ns; /* used and not yet forgotten, at work_at */
+        uint64_t work_ns;      /* used and not yet forgotten, at work_at */
         uint64_t work_at;
         UT_hash_handle hh;
 };
@@ -40,7 +40,8 @@ void peer_table_fini(struct peer_table *t);
 /* By name; a group that does not exist lets nobody in: -ESRCH, and the table has none. "" is 0 and none. */
 int peer_table_set_group(struct peer_table *t, const char *name);
 
-/* The peer of a connected UNIX socket, with one connection counted. -EUSERS: it has too many already. -ENOMEM, -errno. */
+/* The peer of a connected UNIX socket, with one connection counted. -EUSERS: it has too many already. -ENOMEM, -errno.
+ */
 int peer_connect(struct peer_table *t, int fd, uint64_t now, struct peer **ret);
 void peer_disconnect(struct peer_table *t, struct peer *p, uint64_t now);
 

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -60,6 +61,8 @@ void probe_forget_stack(struct probe *p, uint64_t hash);
 int probe_set_rate(struct probe *p, unsigned rate);
 unsigned probe_rate(const struct probe *p);
 void probe_set_walk_below(struct probe *p, uint64_t ns);
+/* Switches are not looked at until it is called again with false; the kernel's own totals bridge the gap. */
+void probe_rest(struct probe *p, bool rest);
 
 /* CPUs that came online get their tick. Called about once a second. */
 int probe_cover_cpus(struct probe *p);

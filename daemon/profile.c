@@ -9,6 +9,9 @@
 
 #define DETAILS_MAX 10
 
+/* Whether the selection has time of a thread. */
+enum met { MET_NONE, MET, MET_IDLE };
+
 /* A question and all that lives while it is answered. */
 struct question {
         const struct profile_query *query;
@@ -17,6 +20,7 @@ struct question {
         struct frames frames;
         struct group group;
         struct arena *arena;
+        uint8_t *met; /* enum met, by thread */
         struct profile *profile; /* in the arena */
 };
 
@@ -25,6 +29,7 @@ static void question_fini(struct question *a) {
         frames_fini(&a->frames);
         words_fini(&a->words);
         tally_fini(&a->tally);
+        free(a->met);
         arena_free(a->arena);
 }
 
@@ -40,6 +45,9 @@ static int question_init(struct question *a, struct store *s, const struct profi
         r = tally_init(&a->tally, s, q, now);
         if (r < 0)
                 return r;
+        a->met = calloc(s->held.threads_n + 1, sizeof(*a->met));
+        if (!a->met)
+                return -ENOMEM;
         r = frames_init(&a->frames, q, lines, &s->held, &a->words);
         if (r < 0)
                 return r;
@@ -56,37 +64,6 @@ static int question_stack(struct question *a, const struct tally_entry *e, const
                 return r;
         *ret = s->selected && (a->query->idle != IDLE_ONLY || tally_entry_idle(e)) ? s : NULL;
         return 0;
-}
-
-/* A thread that the selection met, once for each entry. */
-struct met {
-        const struct followed_process *process;
-        uint32_t thread;
-        bool idle;
-};
-
-static int met_compare(const void *a, const void *b) {
-        const struct met *x = a, *y = b;
-
-        if (x->process != y->process)
-                return (uintptr_t)x->process < (uintptr_t)y->process ? -1 : 1;
-        return x->thread < y->thread ? -1 : x->thread > y->thread;
-}
-
-static void question_count(struct question *a, struct met *list, size_t n) {
-        struct profile *p = a->profile;
-        bool idle = false;
-
-        qsort(list, n, sizeof(*list), met_compare);
-        for (size_t i = 0; i < n; i++) {
-                idle |= list[i].idle;
-                p->processes += i == 0 || list[i].process != list[i - 1].process;
-                if (i + 1 < n && list[i + 1].thread == list[i].thread)
-                        continue;
-                p->threads++;
-                p->idle_threads += idle;
-                idle = false;
-        }
 }
 
 static void question_total(struct question *a, const struct tally_entry *e, const struct frames_stack *s) {
@@ -107,31 +84,42 @@ static void question_total(struct question *a, const struct tally_entry *e, cons
         p->loss.unresolved_frames += s->unknown_n * e->met;
 }
 
-static int question_add_all(struct question *a) {
-        _cleanup_free_ struct met *met = calloc(a->tally.n ? a->tally.n : 1, sizeof(*met));
-        size_t met_n = 0;
+static int question_entry(void *userdata, const struct tally_entry *e) {
+        struct question *a = userdata;
+        const struct frames_stack *s;
+        uint32_t thread = e->thread->index;
         int r;
 
-        if (!met)
-                return -ENOMEM;
-        for (uint32_t i = 0; i < a->tally.n; i++) {
-                const struct tally_entry *e = &a->tally.entries[i];
-                const struct frames_stack *s;
+        r = question_stack(a, e, &s);
+        if (r < 0 || !s)
+                return r;
+        question_total(a, e, s);
+        if (e->ns > 0 || e->samples > 0)
+                a->met[thread] = MAX(a->met[thread], e->ns > 0 && tally_entry_idle(e) ? MET_IDLE : MET);
+        return group_add(&a->group, e, s);
+}
 
-                r = question_stack(a, e, &s);
-                if (r < 0)
-                        return r;
-                if (!s)
+static int address_compare(const void *a, const void *b) {
+        const void *const *x = a, *const *y = b;
+
+        return (uintptr_t)*x < (uintptr_t)*y ? -1 : (uintptr_t)*x > (uintptr_t)*y;
+}
+
+static int question_count(struct question *a, const struct held *held) {
+        _cleanup_free_ const void **processes = calloc(held->threads_n + 1, sizeof(*processes));
+        struct profile *p = a->profile;
+
+        if (!processes)
+                return -ENOMEM;
+        for (uint32_t i = 0; i < held->threads_n; i++) {
+                if (a->met[i] == MET_NONE)
                         continue;
-                question_total(a, e, s);
-                if (e->ns > 0 || e->samples > 0)
-                        met[met_n++] = (struct met){e->thread->thread->process, e->thread->index,
-                                                    tally_entry_idle(e) && e->ns > 0};
-                r = group_add(&a->group, e, s);
-                if (r < 0)
-                        return r;
+                processes[p->threads++] = held->threads[i]->thread->process;
+                p->idle_threads += a->met[i] == MET_IDLE;
         }
-        question_count(a, met, met_n);
+        qsort(processes, p->threads, sizeof(*processes), address_compare);
+        for (size_t i = 0; i < p->threads; i++)
+                p->processes += i == 0 || processes[i] != processes[i - 1];
         return 0;
 }
 
@@ -285,6 +273,8 @@ static int question_details(struct question *a, const uint32_t *groups) {
 
         if (!first)
                 return -ENOMEM;
+        if (g->details_n == 0)
+                return 0;
         qsort(g->details, g->details_n, sizeof(*g->details), detail_compare);
         for (uint32_t i = 0; i < g->details_n; i++)
                 first[g->details[i].row + 1]++;
@@ -350,7 +340,10 @@ int profile_query(struct store *s, const struct profile_query *q, uint64_t now, 
         a.profile->until = a.tally.scan.range.until;
         a.profile->oldest = a.tally.scan.range.oldest;
         a.profile->by = q->by;
-        r = question_add_all(&a);
+        r = tally_run(&a.tally, question_entry, &a);
+        if (r < 0)
+                return r;
+        r = question_count(&a, &s->held);
         if (r < 0)
                 return r;
         r = question_rows(&a);

@@ -4,13 +4,14 @@
 #include "base/macro.h"
 #include "proc/clock.h"
 
-uint64_t report_bpf_ns(const struct probe_stats *s) {
+uint64_t report_bpf_ns(const struct probe_stats *before, const struct probe_stats *now) {
         uint64_t sum = 0;
 
-        for (size_t i = 0; i < s->programs_n; i++) {
-                uint64_t clock = s->programs[i].runs * s->overhead_ns;
+        for (size_t i = 0; i < MIN(before->programs_n, now->programs_n); i++) {
+                uint64_t ns = now->programs[i].ns - before->programs[i].ns;
+                uint64_t clock = (now->programs[i].runs - before->programs[i].runs) * now->overhead_ns;
 
-                sum += s->programs[i].ns > clock ? s->programs[i].ns - clock : 0;
+                sum += ns > clock ? ns - clock : 0;
         }
         return sum;
 }

@@ -28,8 +28,8 @@ struct report {
         char setting[96];
 };
 
-/* What BPF really used: statistics count the clock's own cost with every run, that part is taken off. */
-uint64_t report_bpf_ns(const struct probe_stats *s);
+/* What BPF really used between two readings: statistics count the clock's own cost with every run, it is taken off. */
+uint64_t report_bpf_ns(const struct probe_stats *before, const struct probe_stats *now);
 
 int report_status(struct report *r, const struct report_stages *s, struct serve_status *ret);
 int report_loss(const struct report_stages *s, struct profile_loss *loss);

@@ -215,6 +215,8 @@ int scan_each(const struct scan *sc, scan_fact_fn *fn, void *userdata) {
         struct store *s = sc->store;
         int r;
 
+        if (sc->range.since >= sc->range.until)
+                return 0;
         r = scan_windows(&k, s->fine, STORE_FINE_ROOM);
         if (r < 0)
                 return r;

@@ -55,7 +55,8 @@ static void body_free(void *userdata) {
         free(b);
 }
 
-static enum MHD_Result call_send(struct serve_call *call, unsigned status, const char *content_type, struct buffer *buffer) {
+static enum MHD_Result call_send(struct serve_call *call, unsigned status, const char *content_type,
+                                 struct buffer *buffer) {
         struct serve_body *b = calloc(1, sizeof(*b));
         struct MHD_Response *response;
         enum MHD_Result r;
@@ -94,24 +95,24 @@ static enum MHD_Result call_refuse_errno(struct serve_call *call, int error, str
         else if (error != -EINVAL && error != -ENOENT) {
                 log_warning_errno(error, "cannot answer %s: %m", call->url);
                 errno = -error;
-                api_error_set(e, error == -ENOMEM ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_INTERNAL_SERVER_ERROR, "failed",
-                              "pyprofd could not answer: %m");
+                api_error_set(e, error == -ENOMEM ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_INTERNAL_SERVER_ERROR,
+                              "failed", "pyprofd could not answer: %m");
         }
         return call_refuse(call, e);
 }
 
-/* Reading two clocks has a jitter, but a process must have the same `started` in every answer: only a clock that was set,
- * or has drifted for a while, changes what is told. */
+/* Reading two clocks has a jitter, but a process must have the same `started` in every answer: only a clock that was
+ * set, or has drifted for a while, changes what is told. */
 static void serve_answer_context(struct serve *s, struct answer_context *ret) {
         int64_t offset = clock_epoch_offset_ns();
 
         if (llabs(offset - s->epoch_offset_ns) > (int64_t)NSEC_PER_MSEC)
                 s->epoch_offset_ns = offset;
         *ret = (struct answer_context){
-                .source = &s->source,
-                .proc_root = s->proc_root,
-                .now = clock_monotonic_ns(),
-                .epoch_offset_ns = s->epoch_offset_ns,
+                        .source = &s->source,
+                        .proc_root = s->proc_root,
+                        .now = clock_monotonic_ns(),
+                        .epoch_offset_ns = s->epoch_offset_ns,
         };
 }
 
@@ -169,8 +170,9 @@ static enum MHD_Result call_add_argument(void *userdata, enum MHD_ValueKind kind
 }
 
 /* Once for the headers, with *state NULL, then once more: only the second call may answer and keep the connection. */
-static enum MHD_Result on_request(void *userdata, struct MHD_Connection *connection, const char *url, const char *method,
-                                  const char *http_version, const char *upload, size_t *upload_size, void **state) {
+static enum MHD_Result on_request(void *userdata, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *http_version, const char *upload, size_t *upload_size,
+                                  void **state) {
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
         struct serve_call call = {.serve = userdata, .connection = connection, .url = url};
         uint64_t begun = clock_monotonic_ns(), now;
@@ -193,7 +195,8 @@ static enum MHD_Result on_request(void *userdata, struct MHD_Connection *connect
                 return MHD_YES;
         }
         if (!peer_may_work(call.peer, begun)) {
-                api_error_set(&e, MHD_HTTP_TOO_MANY_REQUESTS, "too-many-requests", "user %u asks for too much", call.peer->uid);
+                api_error_set(&e, MHD_HTTP_TOO_MANY_REQUESTS, "too-many-requests", "user %u asks for too much",
+                              call.peer->uid);
                 return call_refuse(&call, &e);
         }
         MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, call_add_argument, &call);
@@ -209,7 +212,8 @@ static enum MHD_Result on_request(void *userdata, struct MHD_Connection *connect
 
 /* The server has no way to refuse a connection it has accepted: it is answered here and then finds it closed. */
 static void connection_refuse(int fd, int error) {
-        static const char body[] = "{\"error\":{\"code\":\"too-many-requests\",\"message\":\"too many connections\"}}\n";
+        static const char body[] =
+                        "{\"error\":{\"code\":\"too-many-requests\",\"message\":\"too many connections\"}}\n";
         char text[256];
         int n = snprintf(text, sizeof(text),
                          "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
@@ -311,10 +315,11 @@ void serve_free(struct serve *s) {
 }
 
 static int serve_start_http(struct serve *s) {
-        s->http = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, s,
-                                   MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, s->listener.fd,
-                                   MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                                   CONNECTION_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_BYTES_MAX,
+        s->http = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+                                   on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET,
+                                   s->listener.fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+                                   MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S,
+                                   MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_BYTES_MAX,
                                    MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_END);
         if (!s->http)
                 return log_error_errno(errno ? errno : EIO, "cannot start the HTTP server");
@@ -334,23 +339,13 @@ static int serve_add_sources(struct serve *s, sd_event *event) {
         r = sd_event_add_time(event, &s->timeout, CLOCK_MONOTONIC, 0, 1000, on_timeout, s);
         if (r < 0)
                 return r;
-        return sd_event_add_time(event, &s->second, CLOCK_MONOTONIC, stream_due(clock_monotonic_ns()) / NSEC_PER_USEC, 1000,
-                                 on_second, s);
+        return sd_event_add_time(event, &s->second, CLOCK_MONOTONIC, stream_due(clock_monotonic_ns()) / NSEC_PER_USEC,
+                                 1000, on_second, s);
 }
 
-static inline void serve_freep(struct serve **s) {
-        serve_free(*s);
-}
-
-int serve_new(sd_event *event, const struct serve_settings *settings, const struct serve_source *source,
-              struct serve **ret) {
-        _cleanup_(serve_freep) struct serve *s = calloc(1, sizeof(*s));
+static int serve_start(struct serve *s, sd_event *event, const struct serve_settings *settings) {
         int r;
 
-        if (!s)
-                return -ENOMEM;
-        s->listener = LISTENER_NULL;
-        s->source = *source;
         s->proc_root = strdup(settings->proc_root);
         if (!s->proc_root)
                 return -ENOMEM;
@@ -366,6 +361,23 @@ int serve_new(sd_event *event, const struct serve_settings *settings, const stru
         r = serve_add_sources(s, event);
         if (r < 0)
                 return log_error_errno(r, "cannot watch the HTTP server: %m");
-        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+int serve_new(sd_event *event, const struct serve_settings *settings, const struct serve_source *source,
+              struct serve **ret) {
+        struct serve *s = calloc(1, sizeof(*s));
+        int r;
+
+        if (!s)
+                return -ENOMEM;
+        s->listener = LISTENER_NULL;
+        s->source = *source;
+        r = serve_start(s, event, settings);
+        if (r < 0) {
+                serve_free(s);
+                return r;
+        }
+        *ret = s;
         return 0;
 }

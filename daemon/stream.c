@@ -52,8 +52,8 @@ static ssize_t stream_read(void *userdata, uint64_t position, char *data, size_t
         return 0;
 }
 
-int stream_new(struct stream_table *t, struct MHD_Connection *connection, struct peer *peer, struct api_request *request,
-               uint64_t now, struct MHD_Response **ret) {
+int stream_new(struct stream_table *t, struct MHD_Connection *connection, struct peer *peer,
+               struct api_request *request, uint64_t now, struct MHD_Response **ret) {
         struct MHD_Response *response;
         struct stream *s;
 
@@ -116,7 +116,7 @@ void stream_table_tick(struct stream_table *t, const struct answer_context *x) {
         struct stream *s, *next;
 
         DL_FOREACH_SAFE(t->streams, s, next)
-                stream_tick(s, x);
+        stream_tick(s, x);
 }
 
 void stream_table_stop(struct stream_table *t) {
@@ -124,5 +124,5 @@ void stream_table_stop(struct stream_table *t) {
 
         t->stopping = true;
         DL_FOREACH_SAFE(t->streams, s, next)
-                stream_wake(s);
+        stream_wake(s);
 }

@@ -18,10 +18,10 @@ struct stream_table {
         bool stopping;
 };
 
-/* Takes over what *request owns. The first line tells of what follows `now`. -EUSERS: too many already; -ENOMEM. The
- * response is the caller's to destroy; the stream goes with its last reference. */
-int stream_new(struct stream_table *t, struct MHD_Connection *connection, struct peer *peer, struct api_request *request,
-               uint64_t now, struct MHD_Response **ret);
+/* Takes over what *request owns. The first line is that of the second under way at `now`. -EUSERS: too many already;
+ * -ENOMEM. The response is the caller's to destroy; the stream goes with its last reference. */
+int stream_new(struct stream_table *t, struct MHD_Connection *connection, struct peer *peer,
+               struct api_request *request, uint64_t now, struct MHD_Response **ret);
 
 /* When the next lines are due: shortly after the next second of the history is complete. */
 uint64_t stream_due(uint64_t now);

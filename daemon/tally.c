@@ -6,6 +6,9 @@
 #include "base/macro.h"
 #include "select.h"
 
+/* By window nothing merges across windows: passing entries on early keeps them in the cache. */
+#define FLUSH_AT 1024
+
 static uint32_t fact_hash(const struct fact *f) {
         uint64_t key[] = {(uintptr_t)f->thread, (uintptr_t)f->stack, (uintptr_t)f->detail, f->window, f->state};
 
@@ -44,6 +47,22 @@ static int tally_append(struct tally *t, const struct fact *f, uint32_t hash, st
         return 0;
 }
 
+static void tally_clear(struct tally *t) {
+        for (uint32_t i = 0; i < t->n; i++)
+                free(t->entries[i].waits);
+        t->n = 0;
+        index_clear(&t->index);
+}
+
+static int tally_flush(struct tally *t) {
+        int r = 0;
+
+        for (uint32_t i = 0; i < t->n && r >= 0; i++)
+                r = t->fn(t->userdata, &t->entries[i]);
+        tally_clear(t);
+        return r;
+}
+
 static int tally_fact(void *userdata, const struct fact *f) {
         struct tally *t = userdata;
         struct tally_entry *e;
@@ -52,6 +71,11 @@ static int tally_fact(void *userdata, const struct fact *f) {
 
         if (!t->threads[f->thread->index] || (t->query->states != 0 && !(t->query->states & 1u << f->state)))
                 return 0;
+        if (t->query->by & BY_WINDOW && t->n >= FLUSH_AT && t->entries[t->n - 1].window != f->window) {
+                r = tally_flush(t);
+                if (r < 0)
+                        return r;
+        }
         hash = fact_hash(f);
         e = tally_find(t, f, hash);
         if (!e) {
@@ -73,20 +97,26 @@ int tally_init(struct tally *t, struct store *s, const struct profile_query *q, 
         if (r < 0)
                 return r;
         r = select_threads(q, &s->held, &t->threads);
-        if (r >= 0)
-                r = scan_each(&t->scan, tally_fact, t);
         if (r < 0)
                 tally_fini(t);
         return r;
 }
 
 void tally_fini(struct tally *t) {
-        for (uint32_t i = 0; i < t->n; i++)
-                free(t->entries[i].waits);
+        tally_clear(t);
         free(t->entries);
         free(t->threads);
         index_fini(&t->index);
         if (t->scan.store)
                 scan_fini(&t->scan);
         *t = (struct tally){};
+}
+
+int tally_run(struct tally *t, tally_entry_fn *fn, void *userdata) {
+        int r;
+
+        t->fn = fn;
+        t->userdata = userdata;
+        r = scan_each(&t->scan, tally_fact, t);
+        return r < 0 ? r : tally_flush(t);
 }

@@ -16,9 +16,13 @@ struct tally_entry {
         struct histogram *waits;
 };
 
+typedef int tally_entry_fn(void *userdata, const struct tally_entry *e);
+
 struct tally {
         struct scan scan;
         const struct profile_query *query;
+        tally_entry_fn *fn;
+        void *userdata;
         bool *threads; /* selected, by index */
         struct tally_entry *entries;
         uint32_t n, room;
@@ -28,6 +32,9 @@ struct tally {
 /* 0, -ENOMEM. The store must not change until tally_fini(). */
 int tally_init(struct tally *t, struct store *s, const struct profile_query *q, uint64_t now);
 void tally_fini(struct tally *t);
+
+/* Calls `fn` for every entry; by window, several may be of the same kind. Passes on negative values. */
+int tally_run(struct tally *t, tally_entry_fn *fn, void *userdata);
 
 /* Time spent waiting for work to come. */
 static inline bool tally_entry_idle(const struct tally_entry *e) {

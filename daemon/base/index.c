@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -16,6 +17,12 @@ void index_fini(struct index *ix) {
 
 uint32_t index_hash(const void *data, size_t size, uint64_t seed) {
         return (uint32_t)XXH3_64bits_withSeed(data, size, seed);
+}
+
+void index_clear(struct index *ix) {
+        if (ix->n > 0)
+                memset(ix->slots, 0, index_bytes(ix));
+        ix->n = 0;
 }
 
 static void index_place(struct index *ix, uint32_t hash, uint32_t entry) {

@@ -153,7 +153,8 @@ static void path_unit(const char *path, const char *end, struct cgroup_names *re
         }
 }
 
-/* "hierarchy:controllers:path" lines. The unit is named by systemd's own v1 hierarchy and by v2, the container by any. */
+/* "hierarchy:controllers:path" lines. The unit is named by systemd's own v1 hierarchy and by v2, the container by any.
+ */
 void cgroup_parse(const char *text, struct cgroup_names *ret) {
         *ret = (struct cgroup_names){};
 

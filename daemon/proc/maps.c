@@ -16,8 +16,8 @@ static bool maps_parse(char *line, struct maps_entry *ret) {
         struct maps_entry e = {};
         int path = 0;
 
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n", &e.start, &e.end, e.perms, &e.offset,
-                   &e.dev_major, &e.dev_minor, &e.inode, &path) < 7 ||
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n", &e.start, &e.end, e.perms,
+                   &e.offset, &e.dev_major, &e.dev_minor, &e.inode, &path) < 7 ||
             path == 0)
                 return false;
         e.path = line + path;

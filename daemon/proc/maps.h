@@ -9,8 +9,8 @@ struct maps_entry {
         uint64_t offset;     /* in the file */
         char perms[5];       /* "r-xp" */
         unsigned dev_major, dev_minor;
-        uint64_t inode;      /* 0: no file */
-        const char *path;    /* as the kernel writes it, with " (deleted)"; "" if anonymous; lives for the call only */
+        uint64_t inode;   /* 0: no file */
+        const char *path; /* as the kernel writes it, with " (deleted)"; "" if anonymous; lives for the call only */
 };
 
 typedef int maps_fn(void *userdata, const struct maps_entry *e);

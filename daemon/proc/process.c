@@ -45,7 +45,8 @@ static int process_read_stat(const char *root, struct process_info *p) {
         *close = '\0';
         snprintf(p->comm, sizeof(p->comm), "%s", open + 1);
         utf8_clean(p->comm);
-        if (sscanf(close + 1, " %*c %" SCNu32 " %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
+        if (sscanf(close + 1,
+                   " %*c %" SCNu32 " %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
                    &p->ppid, &ticks) != 2)
                 return -EBADMSG;
         started = (int64_t)(ticks * (NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK))) + clock_boottime_offset_ns();

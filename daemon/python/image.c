@@ -273,7 +273,7 @@ static void image_offsets(struct image *m, const struct file *f, const uint8_t *
         if (r < 0) {
                 char minor[16];
 
-                snprintf(minor, sizeof(minor), "%u.%u", m->number >> 8, m->number & 0xff);
+                snprintf(minor, sizeof(minor), "%d.%d", m->number >> 8, m->number & 0xff);
                 image_unsupported(m, "no offsets for ", minor);
                 return;
         }

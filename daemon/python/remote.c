@@ -263,6 +263,16 @@ static bool character_shown(uint32_t c) {
         return c >= 0x20 && !(c >= 0x7f && c < 0xa0) && !(c >= 0xd800 && c < 0xe000) && c <= 0x10ffff;
 }
 
+static char *utf8_put(char *at, uint32_t c) {
+        unsigned bytes = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+        static const uint8_t marks[] = {0, 0, 0xc0, 0xe0, 0xf0};
+
+        for (unsigned i = bytes; i-- > 1; c >>= 6)
+                at[i] = 0x80 | (c & 0x3f);
+        at[0] = marks[bytes] | c;
+        return at + bytes;
+}
+
 char *remote_utf8(const void *data, size_t characters, unsigned kind) {
         char *text, *at;
 
@@ -276,23 +286,7 @@ char *remote_utf8(const void *data, size_t characters, unsigned kind) {
         for (size_t i = 0; i < characters; i++) {
                 uint32_t c = character(data, i, kind);
 
-                if (!character_shown(c))
-                        c = 0xfffd;
-                if (c < 0x80) {
-                        *at++ = c;
-                } else if (c < 0x800) {
-                        *at++ = 0xc0 | c >> 6;
-                        *at++ = 0x80 | (c & 0x3f);
-                } else if (c < 0x10000) {
-                        *at++ = 0xe0 | c >> 12;
-                        *at++ = 0x80 | (c >> 6 & 0x3f);
-                        *at++ = 0x80 | (c & 0x3f);
-                } else {
-                        *at++ = 0xf0 | c >> 18;
-                        *at++ = 0x80 | (c >> 12 & 0x3f);
-                        *at++ = 0x80 | (c >> 6 & 0x3f);
-                        *at++ = 0x80 | (c & 0x3f);
-                }
+                at = utf8_put(at, character_shown(c) ? c : 0xfffd);
         }
         *at = '\0';
         return text;

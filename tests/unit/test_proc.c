@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /proc readers against the real /proc, of this process and of its children; control group names against what is met. */
+/* /proc readers against the real /proc, of this process and of its children; control group names against what is met.
+ */
 #undef NDEBUG
 #include <assert.h>
 #include <errno.h>
@@ -25,45 +26,53 @@ static void test_cgroup(void) {
         static const struct {
                 const char *text, *unit, *container;
         } cases[] = {
-                {"0::/system.slice/cron.service\n", "cron.service", ""},
-                {"0::/\n", "", ""},
-                {"", "", ""},
-                {"0::/user.slice/user-1000.slice/session-3.scope\n", "session-3.scope", ""},
-                {"0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-gunicorn.service\n", "app-gunicorn.service", ""},
-                {"0::/system.slice/system-getty.slice/getty@tty1.service\n", "getty@tty1.service", ""},
-                {"0::/system.slice/foo.service/supervised\n", "foo.service", ""},
-                {"0::/system.slice/_cpu.service\n", "cpu.service", ""},
-                {"0::/system.slice/docker-" ID ".scope\n", "docker-" ID ".scope", ID},
-                {"0::/docker/" ID "\n", "", ID},
-                {"0::/system.slice/docker-" ID ".scope/system.slice/app.service\n", "app.service", ID},
-                {"0::/docker/" ID "/kubelet.slice/kubelet-kubepods.slice/cri-containerd-" ID2 ".scope\n",
-                 "cri-containerd-" ID2 ".scope", ID2},
-                {"0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1234_5678.slice/crio-" ID ".scope\n",
-                 "crio-" ID ".scope", ID},
-                {"0::/kubepods.slice/kubepods-pod12.slice/crio-conmon-" ID ".scope\n", "crio-conmon-" ID ".scope", ""},
-                {"0::/kubepods/besteffort/pod0d1e7c1a-5d2b-4c1c-9b1a-2f3e4d5c6b7a/" ID "\n", "", ID},
-                {"0::/system.slice/containerd.service/kubepods-burstable-pod12.slice:cri-containerd:" ID "\n",
-                 "containerd.service", ID},
-                {"0::/machine.slice/libpod-" ID ".scope/container\n", "libpod-" ID ".scope", ID},
-                {"0::/machine.slice/libpod-conmon-" ID ".scope\n", "libpod-conmon-" ID ".scope", ""},
-                {"0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" ID ".scope\n", "libpod-" ID ".scope", ID},
-                {"0::/../../docker-" ID ".scope\n", "docker-" ID ".scope", ID},
-                {"0::/lxc/web1/system.slice/nginx.service\n", "nginx.service", "web1"},
-                {"0::/lxc.payload.web2/init.scope\n", "init.scope", "web2"},
-                {"0::/lxc.payload/web3\n", "", "web3"},
-                {"0::/lxc.monitor.web2\n", "", ""},
-                {"0::/machine.slice/systemd-nspawn@deb.service/payload/system.slice/app.service\n", "app.service", "deb"},
-                {"0::/machine.slice/machine-deb\\x2d12.scope/payload\n", "machine-deb\\x2d12.scope", "deb-12"},
-                {"0::/machine.slice/machine-qemu\\x2d1\\x2dvm.scope\n", "machine-qemu\\x2d1\\x2dvm.scope", ""},
-                /* v1, and hybrid: the name of the unit comes from systemd's hierarchy, not from a controller's */
-                {"12:pids:/system.slice/wrong.service\n1:name=systemd:/system.slice/right.service\n", "right.service", ""},
-                {"11:cpu,cpuacct:/system.slice\n1:name=systemd:/system.slice/a.service\n0::/system.slice/a.service\n", "a.service",
-                 ""},
-                {"9:name=systemd:/docker/" ID "\n8:pids:/docker/" ID "\n", "", ID},
-                {"3:memory:/docker/" ID "\n0::/\n", "", ID},
-                {"no colon\n:\n::\n0:\n0::/system.slice/b.service\n", "b.service", ""},
-                {"0::/system.slice/b\x1b[31m\xff.service", "b?[31m?.service", ""},
-                {"0::/" ID "f\n", "", ""}, /* 65 digits */
+                        {"0::/system.slice/cron.service\n", "cron.service", ""},
+                        {"0::/\n", "", ""},
+                        {"", "", ""},
+                        {"0::/user.slice/user-1000.slice/session-3.scope\n", "session-3.scope", ""},
+                        {"0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-gunicorn.service\n",
+                         "app-gunicorn.service", ""},
+                        {"0::/system.slice/system-getty.slice/getty@tty1.service\n", "getty@tty1.service", ""},
+                        {"0::/system.slice/foo.service/supervised\n", "foo.service", ""},
+                        {"0::/system.slice/_cpu.service\n", "cpu.service", ""},
+                        {"0::/system.slice/docker-" ID ".scope\n", "docker-" ID ".scope", ID},
+                        {"0::/docker/" ID "\n", "", ID},
+                        {"0::/system.slice/docker-" ID ".scope/system.slice/app.service\n", "app.service", ID},
+                        {"0::/docker/" ID "/kubelet.slice/kubelet-kubepods.slice/cri-containerd-" ID2 ".scope\n",
+                         "cri-containerd-" ID2 ".scope", ID2},
+                        {"0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1234_5678.slice/crio-" ID
+                         ".scope\n",
+                         "crio-" ID ".scope", ID},
+                        {"0::/kubepods.slice/kubepods-pod12.slice/crio-conmon-" ID ".scope\n",
+                         "crio-conmon-" ID ".scope", ""},
+                        {"0::/kubepods/besteffort/pod0d1e7c1a-5d2b-4c1c-9b1a-2f3e4d5c6b7a/" ID "\n", "", ID},
+                        {"0::/system.slice/containerd.service/kubepods-burstable-pod12.slice:cri-containerd:" ID "\n",
+                         "containerd.service", ID},
+                        {"0::/machine.slice/libpod-" ID ".scope/container\n", "libpod-" ID ".scope", ID},
+                        {"0::/machine.slice/libpod-conmon-" ID ".scope\n", "libpod-conmon-" ID ".scope", ""},
+                        {"0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" ID ".scope\n",
+                         "libpod-" ID ".scope", ID},
+                        {"0::/../../docker-" ID ".scope\n", "docker-" ID ".scope", ID},
+                        {"0::/lxc/web1/system.slice/nginx.service\n", "nginx.service", "web1"},
+                        {"0::/lxc.payload.web2/init.scope\n", "init.scope", "web2"},
+                        {"0::/lxc.payload/web3\n", "", "web3"},
+                        {"0::/lxc.monitor.web2\n", "", ""},
+                        {"0::/machine.slice/systemd-nspawn@deb.service/payload/system.slice/app.service\n",
+                         "app.service", "deb"},
+                        {"0::/machine.slice/machine-deb\\x2d12.scope/payload\n", "machine-deb\\x2d12.scope", "deb-12"},
+                        {"0::/machine.slice/machine-qemu\\x2d1\\x2dvm.scope\n", "machine-qemu\\x2d1\\x2dvm.scope", ""},
+                        /* v1, and hybrid: the name of the unit comes from systemd's hierarchy, not from a controller's
+                         */
+                        {"12:pids:/system.slice/wrong.service\n1:name=systemd:/system.slice/right.service\n",
+                         "right.service", ""},
+                        {"11:cpu,cpuacct:/system.slice\n1:name=systemd:/system.slice/a.service\n0::/system.slice/"
+                         "a.service\n",
+                         "a.service", ""},
+                        {"9:name=systemd:/docker/" ID "\n8:pids:/docker/" ID "\n", "", ID},
+                        {"3:memory:/docker/" ID "\n0::/\n", "", ID},
+                        {"no colon\n:\n::\n0:\n0::/system.slice/b.service\n", "b.service", ""},
+                        {"0::/system.slice/b\x1b[31m\xff.service", "b?[31m?.service", ""},
+                        {"0::/" ID "f\n", "", ""}, /* 65 digits */
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -190,7 +199,8 @@ static void test_threads(void) {
         assert(process_threads("/proc", (uint32_t)getpid(), &tids, &n) == 0);
         assert(n >= 2);
         for (size_t i = 0; i < n; i++)
-                if (tids[i] != (uint32_t)getpid() && process_thread_comm("/proc", (uint32_t)getpid(), tids[i], comm) == 0)
+                if (tids[i] != (uint32_t)getpid() &&
+                    process_thread_comm("/proc", (uint32_t)getpid(), tids[i], comm) == 0)
                         found = found || strncmp(comm, "a) 1 2 (", 8) == 0;
         assert(found);
         assert(process_thread_comm("/proc", (uint32_t)getpid(), 0x7fffffff, comm) == -ESRCH);
@@ -269,7 +279,8 @@ static int find_self(void *userdata, uint32_t pid) {
 }
 
 static void test_clock(void) {
-        int64_t off = (int64_t)time(NULL) * (int64_t)NSEC_PER_SEC - (int64_t)clock_monotonic_ns() - clock_epoch_offset_ns();
+        int64_t off = (int64_t)time(NULL) * (int64_t)NSEC_PER_SEC - (int64_t)clock_monotonic_ns() -
+                      clock_epoch_offset_ns();
 
         assert(off <= (int64_t)(10 * NSEC_PER_MSEC) && off >= -(int64_t)(NSEC_PER_SEC + 100 * NSEC_PER_MSEC));
         assert(clock_boottime_offset_ns() < (int64_t)NSEC_PER_MSEC);
