@@ -81,6 +81,8 @@ static __always_inline void books_fill(struct event_books *b, const struct threa
 static __always_inline u64 thread_close_wait(struct thread *t, u64 now) {
         u64 woken = t->woken;
 
+        if (now < t->since) /* it was taken in from another CPU a moment ago */
+                now = t->since;
         if (t->state == THREAD_RUNNABLE)
                 woken = t->since;
         else if (woken < t->since || woken > now)

@@ -103,6 +103,8 @@ static __always_inline s32 task_syscall(struct task_struct *task) {
 static __always_inline void thread_switch_out(struct thread *t, struct task_struct *task, bool runs, u64 now) {
         struct event from;
 
+        if (now < t->since) /* it was taken in from another CPU a moment ago */
+                now = t->since;
         if (thread_is_stale(t, task, true, 1))
                 thread_bridge(t, task, now);
         else if (t->state == THREAD_ON_CPU)
@@ -126,9 +128,12 @@ static __always_inline void thread_switch_out(struct thread *t, struct task_stru
 }
 
 static __always_inline void thread_switch_in(struct thread *t, struct task_struct *task, u64 now) {
-        u64 since = t->since, woken, length = now - since;
+        u64 since = t->since, woken, length;
         struct event_wait *e;
 
+        if (now < since)
+                now = since;
+        length = now - since;
         if (t->state == THREAD_ON_CPU || thread_is_stale(t, task, false, 0))
                 return; /* its next switch-out sets it right */
         woken = thread_close_wait(t, now);
@@ -173,7 +178,7 @@ static __always_inline void thread_tick(struct thread *t, struct task_struct *ta
         struct event_tick *e;
         u64 now = bpf_ktime_get_ns(), stack;
 
-        if (settings.resting || thread_is_stale(t, task, true, 0))
+        if (settings.resting || thread_is_stale(t, task, true, 0) || now < t->since)
                 return;
         if (t->state != THREAD_ON_CPU) { /* taken in while it was being switched */
                 thread_close_wait(t, now);

@@ -9,7 +9,7 @@
 #define FORMAT_DEFAULT "collapsed"
 
 int capture_open(const char *what, const struct options *o, struct file *ret) {
-        static const char *const formats[] = { "collapsed", "speedscope", "json" };
+        static const char *const formats[] = {"collapsed", "speedscope", "json"};
         bool known = !o->format;
         int r;
 

@@ -75,7 +75,7 @@ static void check_capabilities(struct check *c) {
         static const struct {
                 int number;
                 const char *name;
-        } wanted[] = { { CAP_BPF_, "CAP_BPF" }, { CAP_PERFMON_, "CAP_PERFMON" }, { CAP_SYS_ADMIN_, "CAP_SYS_ADMIN" } };
+        } wanted[] = {{CAP_BPF_, "CAP_BPF"}, {CAP_PERFMON_, "CAP_PERFMON"}, {CAP_SYS_ADMIN_, "CAP_SYS_ADMIN"}};
         uint64_t set_ = capabilities();
         char missing[96] = "";
 
@@ -127,14 +127,14 @@ static void check_lockdown(struct check *c) {
 /* `return 0` as a raw tracepoint program: the least that CAP_BPF and CAP_PERFMON are asked for. */
 static void check_bpf(struct check *c) {
         struct bpf_insn program[] = {
-                { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
-                { .code = BPF_JMP | BPF_EXIT },
+                        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0},
+                        {.code = BPF_JMP | BPF_EXIT},
         };
         union bpf_attr attr = {
-                .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
-                .insns = (uintptr_t)program,
-                .insn_cnt = ARRAY_SIZE(program),
-                .license = (uintptr_t) "GPL",
+                        .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
+                        .insns = (uintptr_t)program,
+                        .insn_cnt = ARRAY_SIZE(program),
+                        .license = (uintptr_t) "GPL",
         };
         _cleanup_close_ int fd = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
 
@@ -144,18 +144,19 @@ static void check_bpf(struct check *c) {
         if (errno == ENOSYS)
                 remedy(c, "boot a kernel built with CONFIG_BPF_SYSCALL=y");
         else if (geteuid() == 0)
-                remedy(c, "a seccomp filter or missing capabilities: in a container, allow bpf and grant CAP_BPF, CAP_PERFMON");
+                remedy(c, "a seccomp filter or missing capabilities: in a container, allow bpf and grant CAP_BPF, "
+                          "CAP_PERFMON");
         else
                 remedy(c, "run as root");
 }
 
 static void check_perf(struct check *c) {
         struct perf_event_attr attr = {
-                .type = PERF_TYPE_SOFTWARE,
-                .size = sizeof(attr),
-                .config = PERF_COUNT_SW_CPU_CLOCK,
-                .sample_period = NSEC_PER_SEC,
-                .disabled = 1,
+                        .type = PERF_TYPE_SOFTWARE,
+                        .size = sizeof(attr),
+                        .config = PERF_COUNT_SW_CPU_CLOCK,
+                        .sample_period = NSEC_PER_SEC,
+                        .disabled = 1,
         };
         _cleanup_close_ int fd = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
         int error = errno;
@@ -167,7 +168,8 @@ static void check_perf(struct check *c) {
                 return set(c, CHECK_OK, "the CPU clock can be opened (perf_event_paranoid is %s)", level);
         set(c, CHECK_MISSING, "perf_event_open(): %s (perf_event_paranoid is %s)", strerror(error), level);
         if (error == EACCES || error == EPERM)
-                remedy(c, "CAP_SYS_ADMIN, or CAP_PERFMON and `sysctl kernel.perf_event_paranoid=2`; a seccomp filter may forbid it too");
+                remedy(c, "CAP_SYS_ADMIN, or CAP_PERFMON and `sysctl kernel.perf_event_paranoid=2`; a seccomp filter "
+                          "may forbid it too");
         else
                 remedy(c, "a kernel built with CONFIG_PERF_EVENTS=y is needed");
 }
@@ -225,14 +227,20 @@ size_t check_machine(struct check checks[static CHECKS_MAX]) {
                 const char *name;
                 void (*look)(struct check *c);
         } all[] = {
-                { "privileges", check_capabilities }, { "kernel", check_kernel },   { "BTF", check_btf },
-                { "lockdown", check_lockdown },       { "bpf", check_bpf },         { "CPU clock", check_perf },
-                { "uprobes", check_uprobes },         { "locked memory", check_memlock },
-                { "pid namespace", check_namespace }, { "loops", check_loops },
+                        {"privileges", check_capabilities},
+                        {"kernel", check_kernel},
+                        {"BTF", check_btf},
+                        {"lockdown", check_lockdown},
+                        {"bpf", check_bpf},
+                        {"CPU clock", check_perf},
+                        {"uprobes", check_uprobes},
+                        {"locked memory", check_memlock},
+                        {"pid namespace", check_namespace},
+                        {"loops", check_loops},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-                checks[i] = (struct check){ .name = all[i].name };
+                checks[i] = (struct check){.name = all[i].name};
                 all[i].look(checks + i);
         }
         return ARRAY_SIZE(all);

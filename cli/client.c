@@ -20,7 +20,7 @@ struct client {
 struct sink {
         CURL *curl;
         struct buffer body;
-        int fd;         /* -1: everything into body */
+        int fd;          /* -1: everything into body */
         int write_error; /* errno of a write to fd */
 };
 
@@ -115,7 +115,7 @@ static CURLcode perform(struct client *c, const char *path, struct sink *sink, l
 }
 
 int client_probe(struct client *c) {
-        _cleanup_(sink_fini) struct sink sink = { .fd = -1 };
+        _cleanup_(sink_fini) struct sink sink = {.fd = -1};
         long http, error;
         CURLcode code;
 
@@ -132,7 +132,8 @@ static int say_unreachable(struct client *c, const char *what, CURLcode code, lo
         }
         if (error == EACCES || error == EPERM) {
                 output_error(what, "%s: %s", c->socket, strerror((int)error));
-                output_hint("The daemon's socket is mode 0666; ask for the folder to be made accessible, or use --socket.");
+                output_hint("The daemon's socket is mode 0666; ask for the folder to be made accessible, or use "
+                            "--socket.");
                 return STATUS_NOT_PERMITTED;
         }
         output_error(what, "no daemon at %s: %s", c->socket, error ? strerror((int)error) : "cannot connect");
@@ -159,8 +160,8 @@ static void say_hint(const char *code) {
         static const struct {
                 const char *code, *hint;
         } hints[] = {
-                { "no-such-process", "`pyprofctl ps` lists the Python processes there are." },
-                { "not-python", "`pyprofctl ps` lists the Python processes there are." },
+                        {"no-such-process", "`pyprofctl ps` lists the Python processes there are."},
+                        {"not-python", "`pyprofctl ps` lists the Python processes there are."},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(hints); i++)
@@ -197,7 +198,8 @@ static int parse_document(const char *what, struct buffer *body, json_t **ret) {
         }
         version = json_integer_value(json_object_get(json, "version"));
         if (version != 1) {
-                output_error(what, "the daemon speaks version %" JSON_INTEGER_FORMAT " of the API, this is version 1", version);
+                output_error(what, "the daemon speaks version %" JSON_INTEGER_FORMAT " of the API, this is version 1",
+                             version);
                 output_hint("pyprofd and pyprofctl should come from the same release.");
                 return STATUS_FAILED;
         }
@@ -206,7 +208,7 @@ static int parse_document(const char *what, struct buffer *body, json_t **ret) {
 }
 
 int client_get(struct client *c, const char *what, const char *path, struct buffer *ret_body, json_t **ret_json) {
-        _cleanup_(sink_fini) struct sink sink = { .fd = -1 };
+        _cleanup_(sink_fini) struct sink sink = {.fd = -1};
         long http, error;
         CURLcode code;
         int r;
@@ -231,7 +233,7 @@ int client_get(struct client *c, const char *what, const char *path, struct buff
 }
 
 int client_download(struct client *c, const char *what, const char *path, int fd, const char *target) {
-        _cleanup_(sink_fini) struct sink sink = { .fd = fd };
+        _cleanup_(sink_fini) struct sink sink = {.fd = fd};
         long http, error;
         CURLcode code;
 
@@ -265,7 +267,8 @@ void client_add_argument(struct buffer *path, const char *name, const char *valu
 
         buffer_printf(path, "%c%s=", first ? '?' : '&', name);
         for (const unsigned char *p = (const unsigned char *)value; *p; p++)
-                if ((*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || strchr("-_.~,", *p))
+                if ((*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+                    strchr("-_.~,", *p))
                         buffer_add(path, p, 1);
                 else
                         buffer_printf(path, "%%%02X", *p);

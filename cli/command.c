@@ -12,7 +12,7 @@
 #include "signals.h"
 
 static const int passed[] = {
-        SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGWINCH,
+                SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGWINCH,
 };
 
 static void fill(sigset_t *set) {
@@ -45,7 +45,7 @@ int command_fork(struct command *c, char **argv) {
         int gate[2], result[2];
         sigset_t set;
 
-        *c = (struct command){ .gate = -1, .result = -1 };
+        *c = (struct command){.gate = -1, .result = -1};
         if (pipe2(gate, O_CLOEXEC) < 0)
                 return -errno;
         gate_out = gate[0];

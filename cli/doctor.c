@@ -11,7 +11,7 @@ static void check_daemon(struct check *c, const struct options *o) {
         _cleanup_client_ struct client *client = NULL;
         int r;
 
-        *c = (struct check){ .name = "daemon" };
+        *c = (struct check){.name = "daemon"};
         r = client_new(socket, &client);
         if (r == 0)
                 r = client_probe(client);
@@ -21,7 +21,8 @@ static void check_daemon(struct check *c, const struct options *o) {
         }
         c->verdict = CHECK_NOTE;
         snprintf(c->what, sizeof(c->what), "none at %s: %s", socket, strerror(-r));
-        snprintf(c->remedy, sizeof(c->remedy), "`systemctl start pyprofd`; as root, `run`, `record`, `top`, `dump` and `wall` start one");
+        snprintf(c->remedy, sizeof(c->remedy),
+                 "`systemctl start pyprofd`; as root, `run`, `record`, `top`, `dump` and `wall` start one");
 }
 
 /* A daemon that answers runs, whatever may be missing here and now. */
@@ -35,7 +36,7 @@ static bool can_run(const struct check *checks, size_t n) {
 }
 
 static int print_json(const struct check *checks, size_t n) {
-        static const char *const verdicts[] = { [CHECK_OK] = "ok", [CHECK_NOTE] = "note", [CHECK_MISSING] = "missing" };
+        static const char *const verdicts[] = {[CHECK_OK] = "ok", [CHECK_NOTE] = "note", [CHECK_MISSING] = "missing"};
         _cleanup_json_ json_t *document = NULL;
         json_t *list = json_array();
 
@@ -54,8 +55,9 @@ static int print_json(const struct check *checks, size_t n) {
 }
 
 static void print_text(struct output *o, const struct check *checks, size_t n) {
-        static const char *const marks[] = { [CHECK_OK] = "ok", [CHECK_NOTE] = "note", [CHECK_MISSING] = "MISSING" };
-        static const char *const colors[] = { [CHECK_OK] = "\033[32m", [CHECK_NOTE] = "\033[33m", [CHECK_MISSING] = "\033[31m" };
+        static const char *const marks[] = {[CHECK_OK] = "ok", [CHECK_NOTE] = "note", [CHECK_MISSING] = "MISSING"};
+        static const char *const colors[] = {
+                        [CHECK_OK] = "\033[32m", [CHECK_NOTE] = "\033[33m", [CHECK_MISSING] = "\033[31m"};
 
         for (size_t i = 0; i < n; i++) {
                 _cleanup_buffer_ struct buffer b = {};
@@ -70,8 +72,8 @@ static void print_text(struct output *o, const struct check *checks, size_t n) {
                 if (o->style.color)
                         fputs("\033[0m", o->f);
         }
-        output_paragraph(o, can_run(checks, n) ? "Everything that pyprofd needs is here." :
-                                                 "pyprofd cannot run here as it is: see MISSING.");
+        output_paragraph(o, can_run(checks, n) ? "Everything that pyprofd needs is here."
+                                               : "pyprofd cannot run here as it is: see MISSING.");
 }
 
 int verb_doctor(const char *what, struct options *o) {

@@ -27,7 +27,7 @@ static void print_thread(struct output *o, const json_t *thread) {
         print_escaped(o, "", &head);
         if (o->style.color)
                 fputs("\033[0m", o->f);
-        json_array_foreach(frames, i, frame) {
+        json_array_foreach (frames, i, frame) {
                 _cleanup_buffer_ struct buffer b = {};
 
                 rows_frame(&b, frame);
@@ -39,7 +39,7 @@ static void print_process(struct output *o, const json_t *answer) {
         const json_t *threads = json_object_get(answer, "threads"), *thread;
         size_t i;
 
-        json_array_foreach(threads, i, thread) {
+        json_array_foreach (threads, i, thread) {
                 if (i > 0)
                         fputc('\n', o->f);
                 print_thread(o, thread);

@@ -13,8 +13,10 @@ struct file {
         char *temporary; /* beside it; NULL: none, or renamed already */
 };
 
-#define FILE_NULL \
-        (struct file) { .fd = -1 }
+#define FILE_NULL        \
+        (struct file) {  \
+                .fd = -1 \
+        }
 
 /* "-" is stdout. 0, -errno. */
 int file_open(const char *path, struct file *ret);

@@ -12,8 +12,8 @@
 #define TAB 8
 
 static const char *const states[STATES_MAX] = {
-        "python", "native", "kernel", "unsampled", "runq",  "gil",   "lock",    "net",
-        "disk",   "pipe",   "poll",   "sleep",     "child", "fault", "stopped", "other",
+                "python", "native", "kernel", "unsampled", "runq",  "gil",   "lock",    "net",
+                "disk",   "pipe",   "poll",   "sleep",     "child", "fault", "stopped", "other",
 };
 
 /* What is printed under one heading: a file, or one function of it. */
@@ -51,7 +51,7 @@ static void find_states(struct section *s) {
         const json_t *row;
         size_t i;
 
-        json_array_foreach(s->rows, i, row) {
+        json_array_foreach (s->rows, i, row) {
                 if (!in_section(s, row))
                         continue;
                 for (size_t k = 0; k < STATES_MAX; k++)
@@ -64,15 +64,15 @@ static int make_table(const struct section *s, struct table *ret) {
         struct table_column columns[6 + STATES_MAX];
         size_t n = 0;
 
-        columns[n++] = (struct table_column){ .title = "Line #", .right = true, .keep = true };
-        columns[n++] = (struct table_column){ .title = "Hits", .right = true };
-        columns[n++] = (struct table_column){ .title = "Wall", .right = true };
-        columns[n++] = (struct table_column){ .title = "CPU", .right = true };
-        columns[n++] = (struct table_column){ .title = "% Wall", .right = true };
+        columns[n++] = (struct table_column){.title = "Line #", .right = true, .keep = true};
+        columns[n++] = (struct table_column){.title = "Hits", .right = true};
+        columns[n++] = (struct table_column){.title = "Wall", .right = true};
+        columns[n++] = (struct table_column){.title = "CPU", .right = true};
+        columns[n++] = (struct table_column){.title = "% Wall", .right = true};
         for (size_t i = 0; i < STATES_MAX; i++)
                 if (s->states[i])
-                        columns[n++] = (struct table_column){ .title = states[i], .right = true };
-        columns[n++] = (struct table_column){ .title = "Line Contents" };
+                        columns[n++] = (struct table_column){.title = states[i], .right = true};
+        columns[n++] = (struct table_column){.title = "Line Contents"};
         return table_init(ret, columns, n);
 }
 
@@ -104,7 +104,7 @@ static struct figures sum_line(const struct section *s, uint64_t line) {
         const json_t *row;
         size_t i;
 
-        json_array_foreach(s->rows, i, row) {
+        json_array_foreach (s->rows, i, row) {
                 if (rows_number(row, "line") != line || !in_section(s, row))
                         continue;
                 f.any = true;
@@ -143,7 +143,7 @@ static uint64_t next_line(const struct section *s, uint64_t after) {
         const json_t *row;
         size_t i;
 
-        json_array_foreach(s->rows, i, row) {
+        json_array_foreach (s->rows, i, row) {
                 uint64_t line = rows_number(row, "line");
 
                 if (line > after && (found == 0 || line < found) && in_section(s, row))
@@ -157,7 +157,7 @@ static uint64_t last_line(const struct section *s) {
         const json_t *row;
         size_t i;
 
-        json_array_foreach(s->rows, i, row) {
+        json_array_foreach (s->rows, i, row) {
                 if (in_section(s, row))
                         found = MAX(found, rows_number(row, "line"));
         }
@@ -183,7 +183,7 @@ static void warn_newer(const char *what, const struct section *s, const json_t *
         const json_t *processes = json_object_get(answer, "processes"), *process;
         size_t i;
 
-        json_array_foreach(processes, i, process) {
+        json_array_foreach (processes, i, process) {
                 if ((int64_t)rows_number(process, "started") < s->source.changed) {
                         output_error(what, "%s: newer than process %llu, its lines may be others", s->file,
                                      (unsigned long long)rows_number(process, "pid"));
@@ -244,13 +244,13 @@ static int print_sections(const char *what, struct output *o, const json_t *answ
         size_t i, n = 0;
         int r;
 
-        json_array_foreach(rows, i, row) {
+        json_array_foreach (rows, i, row) {
                 _cleanup_(source_fini) struct source source = {};
                 struct section s = {
-                        .file = rows_string(row, "file"),
-                        .function = by_file ? NULL : rows_string(row, "function"),
-                        .rows = rows,
-                        .whole_ns = rows_number(json_object_get(answer, "totals"), "wall_ns"),
+                                .file = rows_string(row, "file"),
+                                .function = by_file ? NULL : rows_string(row, "function"),
+                                .rows = rows,
+                                .whole_ns = rows_number(json_object_get(answer, "totals"), "wall_ns"),
                 };
 
                 if (seen_before(rows, i, by_file))
@@ -274,7 +274,7 @@ static int print_json(const char *what, json_t *answer) {
         struct output o;
         size_t i;
 
-        json_array_foreach(rows, i, row) {
+        json_array_foreach (rows, i, row) {
                 const char *text;
                 json_t *value;
 

@@ -11,23 +11,25 @@
 #endif
 
 static const struct verb verbs[] = {
-        { "status", VERB_STATUS, "", 0, 0, verb_status, "is the daemon healthy, and what does it cost" },
-        { "ps", VERB_PS, "", 0, 0, verb_ps, "the Python processes there are" },
-        { "top", VERB_TOP, "", 0, 0, verb_top, "where the wall time goes right now, refreshed" },
-        { "wall", VERB_WALL, "", 0, 0, verb_wall, "where the wall time went" },
-        { "stats", VERB_STATS, "", 0, 0, verb_stats, "the same as pstats prints it" },
-        { "lines", VERB_LINES, "FILE|FUNCTION", 1, 1, verb_lines, "source, annotated with its time" },
-        { "dump", VERB_DUMP, "-p PID", 0, 0, verb_dump, "what every thread of a process does now" },
-        { "record", VERB_RECORD, "-d SECONDS -F FORMAT -o FILE", 0, 0, verb_record, "the next seconds, to a file" },
-        { "export", VERB_EXPORT, "-F FORMAT -o FILE", 0, 0, verb_export, "the past, to a file" },
-        { "run", VERB_RUN, "[-F FORMAT -o FILE] -- COMMAND...", 1, -1, verb_run, "a command, profiled from start to end" },
-        { "doctor", VERB_DOCTOR, "", 0, 0, verb_doctor, "what this machine can and cannot do" },
-        { "flame", 0, "", 0, -1, NULL, NULL },
-        { "diff", 0, "", 0, -1, NULL, NULL },
-        { "tasks", 0, "", 0, -1, NULL, NULL },
-        { "calls", 0, "", 0, -1, NULL, NULL },
-        { "gc", 0, "", 0, -1, NULL, NULL },
-        { "imports", 0, "", 0, -1, NULL, NULL },
+                {"status", VERB_STATUS, "", 0, 0, verb_status, "is the daemon healthy, and what does it cost"},
+                {"ps", VERB_PS, "", 0, 0, verb_ps, "the Python processes there are"},
+                {"top", VERB_TOP, "", 0, 0, verb_top, "where the wall time goes right now, refreshed"},
+                {"wall", VERB_WALL, "", 0, 0, verb_wall, "where the wall time went"},
+                {"stats", VERB_STATS, "", 0, 0, verb_stats, "the same as pstats prints it"},
+                {"lines", VERB_LINES, "FILE|FUNCTION", 1, 1, verb_lines, "source, annotated with its time"},
+                {"dump", VERB_DUMP, "-p PID", 0, 0, verb_dump, "what every thread of a process does now"},
+                {"record", VERB_RECORD, "-d SECONDS -F FORMAT -o FILE", 0, 0, verb_record,
+                 "the next seconds, to a file"},
+                {"export", VERB_EXPORT, "-F FORMAT -o FILE", 0, 0, verb_export, "the past, to a file"},
+                {"run", VERB_RUN, "[-F FORMAT -o FILE] -- COMMAND...", 1, -1, verb_run,
+                 "a command, profiled from start to end"},
+                {"doctor", VERB_DOCTOR, "", 0, 0, verb_doctor, "what this machine can and cannot do"},
+                {"flame", 0, "", 0, -1, NULL, NULL},
+                {"diff", 0, "", 0, -1, NULL, NULL},
+                {"tasks", 0, "", 0, -1, NULL, NULL},
+                {"calls", 0, "", 0, -1, NULL, NULL},
+                {"gc", 0, "", 0, -1, NULL, NULL},
+                {"imports", 0, "", 0, -1, NULL, NULL},
 };
 
 int verb_print_json(const char *what, const struct buffer *body) {
@@ -70,8 +72,8 @@ static int print_verb_help(const struct verb *v) {
         struct output o;
 
         output_init(&o, stdout, COLOR_NEVER);
-        printf("Usage: pyprofctl %s [OPTION...]%s%s\n\n%s.\n\nOptions:\n", v->name, *v->arguments ? " " : "", v->arguments,
-               v->summary);
+        printf("Usage: pyprofctl %s [OPTION...]%s%s\n\n%s.\n\nOptions:\n", v->name, *v->arguments ? " " : "",
+               v->arguments, v->summary);
         options_help(v->bit, stdout);
         return output_finish(&o, v->name);
 }

@@ -42,41 +42,42 @@ static const struct row {
         unsigned verbs;
         const char *help;
 } rows[] = {
-        { 'p', "pid", "PID", PLACING | VERB_DUMP, "this process; again for more" },
-        { KEY_CHILDREN, "children", NULL, PLACING, "with -p: its descendants too" },
-        { 'u', "unit", "GLOB", PLACING, "processes of this systemd unit" },
-        { 'c', "container", "ID|NAME", PLACING, "processes of this container; -p is then a pid inside it" },
-        { 'C', "comm", "GLOB", PLACING, "processes of this name, or running this script or module" },
-        { 't', "thread", "TID|NAME", SELECTING, "this thread" },
-        { 'f', "function", "REGEX", SELECTING, "stacks that contain a function that matches" },
-        { 's', "state", "STATE,...", SELECTING, "time in these states; also cpu, wait" },
-        { KEY_OVER, "over", "DURATION", SELECTING, "single waits longer than that" },
-        { 'S', "since", "TIME", PAST, "from then on: -5min, 10:30, yesterday, @1790000000 (default -1min)" },
-        { 'U', "until", "TIME", PAST, "until then (default now)" },
-        { KEY_IDLE, "idle", "hide|show|only", SELECTING | VERB_RUN, "waits for work to come (default hide)" },
-        { KEY_NATIVE, "native", "off|leaf|full", SELECTING | VERB_DUMP | VERB_RUN, "frames that are not Python's" },
-        { KEY_BY, "by", "KEY,...", VERB_WALL | VERB_TOP,
-          "a row for each process thread function line stack unit container command state peer waker window" },
-        { KEY_SORT, "sort", "KEY", VERB_WALL | VERB_TOP, "own, total, wall, cpu, wait or name" },
-        { KEY_SORT, "sort", "KEY", VERB_STATS,
-          "calls, cumulative, filename, line, name, nfl, pcalls, stdname, time, or a column's name" },
-        { KEY_CALLERS, "callers", NULL, VERB_STATS, "with who called each function" },
-        { KEY_CALLEES, "callees", NULL, VERB_STATS, "with what each function called" },
-        { KEY_CLOCK, "clock", "wall|cpu", VERB_STATS, "which time (default wall)" },
-        { 'n', "rows", "N", VERB_WALL | VERB_TOP | VERB_STATS | VERB_RUN, "so many rows (default 20); 0 is all" },
-        { 'd', "duration", "DURATION", VERB_WALL, "what a private daemon observes (default 10s)" },
-        { 'd', "interval", "DURATION", VERB_TOP, "time between two looks (default 1s)" },
-        { 'd', "duration", "DURATION", VERB_RECORD, "how long" },
-        { KEY_ONCE, "once", NULL, VERB_TOP, "observe one interval, print it, end" },
-        { 'r', "rate", "HZ", VERB_RECORD | VERB_RUN, "samples per second and CPU, by a private daemon" },
-        { 'F', "format", "FORMAT", VERB_RECORD | VERB_EXPORT | VERB_RUN, "collapsed, speedscope or json" },
-        { 'o', "output", "FILE", VERB_RECORD | VERB_EXPORT | VERB_RUN, "where to; - is stdout" },
-        { KEY_SOCKET, "socket", "PATH", EVERY, "the daemon's socket (default " CLIENT_SOCKET ")" },
-        { KEY_JSON, "json", NULL, EVERY, "print the daemon's answer as it came" },
-        { KEY_NO_PAGER, "no-pager", NULL, EVERY, "no pager" },
-        { KEY_COLOR, "color", "auto|always|never", EVERY, "colours (default auto)" },
-        { 'h', "help", NULL, EVERY, "this text" },
-        { KEY_VERSION, "version", NULL, EVERY, "the version" },
+                {'p', "pid", "PID", PLACING | VERB_DUMP, "this process; again for more"},
+                {KEY_CHILDREN, "children", NULL, PLACING, "with -p: its descendants too"},
+                {'u', "unit", "GLOB", PLACING, "processes of this systemd unit"},
+                {'c', "container", "ID|NAME", PLACING, "processes of this container; -p is then a pid inside it"},
+                {'C', "comm", "GLOB", PLACING, "processes of this name, or running this script or module"},
+                {'t', "thread", "TID|NAME", SELECTING, "this thread"},
+                {'f', "function", "REGEX", SELECTING, "stacks that contain a function that matches"},
+                {'s', "state", "STATE,...", SELECTING, "time in these states; also cpu, wait"},
+                {KEY_OVER, "over", "DURATION", SELECTING, "single waits longer than that"},
+                {'S', "since", "TIME", PAST, "from then on: -5min, 10:30, yesterday, @1790000000 (default -1min)"},
+                {'U', "until", "TIME", PAST, "until then (default now)"},
+                {KEY_IDLE, "idle", "hide|show|only", SELECTING | VERB_RUN, "waits for work to come (default hide)"},
+                {KEY_NATIVE, "native", "off|leaf|full", SELECTING | VERB_DUMP | VERB_RUN,
+                 "frames that are not Python's"},
+                {KEY_BY, "by", "KEY,...", VERB_WALL | VERB_TOP,
+                 "a row for each process thread function line stack unit container command state peer waker window"},
+                {KEY_SORT, "sort", "KEY", VERB_WALL | VERB_TOP, "own, total, wall, cpu, wait or name"},
+                {KEY_SORT, "sort", "KEY", VERB_STATS,
+                 "calls, cumulative, filename, line, name, nfl, pcalls, stdname, time, or a column's name"},
+                {KEY_CALLERS, "callers", NULL, VERB_STATS, "with who called each function"},
+                {KEY_CALLEES, "callees", NULL, VERB_STATS, "with what each function called"},
+                {KEY_CLOCK, "clock", "wall|cpu", VERB_STATS, "which time (default wall)"},
+                {'n', "rows", "N", VERB_WALL | VERB_TOP | VERB_STATS | VERB_RUN, "so many rows (default 20); 0 is all"},
+                {'d', "duration", "DURATION", VERB_WALL, "what a private daemon observes (default 10s)"},
+                {'d', "interval", "DURATION", VERB_TOP, "time between two looks (default 1s)"},
+                {'d', "duration", "DURATION", VERB_RECORD, "how long"},
+                {KEY_ONCE, "once", NULL, VERB_TOP, "observe one interval, print it, end"},
+                {'r', "rate", "HZ", VERB_RECORD | VERB_RUN, "samples per second and CPU, by a private daemon"},
+                {'F', "format", "FORMAT", VERB_RECORD | VERB_EXPORT | VERB_RUN, "collapsed, speedscope or json"},
+                {'o', "output", "FILE", VERB_RECORD | VERB_EXPORT | VERB_RUN, "where to; - is stdout"},
+                {KEY_SOCKET, "socket", "PATH", EVERY, "the daemon's socket (default " CLIENT_SOCKET ")"},
+                {KEY_JSON, "json", NULL, EVERY, "print the daemon's answer as it came"},
+                {KEY_NO_PAGER, "no-pager", NULL, EVERY, "no pager"},
+                {KEY_COLOR, "color", "auto|always|never", EVERY, "colours (default auto)"},
+                {'h', "help", NULL, EVERY, "this text"},
+                {KEY_VERSION, "version", NULL, EVERY, "the version"},
 };
 
 void options_fini(struct options *o) {
@@ -160,9 +161,9 @@ static int check_regex(const char *what, const struct row *row, const char *valu
 }
 
 static int check_states(const char *what, const struct row *row, const char *value) {
-        static const char *const states[] = { "cpu",  "wait", "python", "native", "kernel", "unsampled",
-                                              "runq", "gil",  "lock",   "net",    "disk",   "pipe",
-                                              "poll", "sleep", "child", "fault",  "stopped", "other" };
+        static const char *const states[] = {"cpu",  "wait",  "python", "native", "kernel",  "unsampled",
+                                             "runq", "gil",   "lock",   "net",    "disk",    "pipe",
+                                             "poll", "sleep", "child",  "fault",  "stopped", "other"};
 
         for (const char *p = value;; p++) {
                 size_t n = strcspn(p, ","), i;
@@ -330,8 +331,8 @@ static void fill(unsigned verb, char letters[static 3 * OPTIONS_MAX], struct opt
         for (size_t i = 0; i < ARRAY_SIZE(rows) && n + 1 < OPTIONS_MAX; i++) {
                 if (!(rows[i].verbs & verb))
                         continue;
-                longs[n++] = (struct option){ rows[i].name, rows[i].argument ? required_argument : no_argument, NULL,
-                                              rows[i].key };
+                longs[n++] = (struct option){rows[i].name, rows[i].argument ? required_argument : no_argument, NULL,
+                                             rows[i].key};
                 if (rows[i].key < 256) {
                         *p++ = (char)rows[i].key;
                         if (rows[i].argument)

@@ -34,7 +34,7 @@ struct options {
         struct buffer selectors; /* `&pid=1&idle=show…`: those that go to the daemon as they are. Owned */
         const char **pids;       /* owned array; numbers, checked */
         size_t pids_n;
-        bool scoped; /* by process, unit or container */
+        bool scoped;     /* by process, unit or container */
         bool idle_shown; /* --idle show or only */
         bool has_since, has_until;
         int64_t since, until; /* Unix epoch, ns */

@@ -47,14 +47,15 @@ void output_init(struct output *o, FILE *f, enum color color) {
         int fd = fileno(f);
 
         *o = (struct output){
-                .f = f,
-                .style = { .width = find_width(fd), .color = find_color(fd, color),
-                           .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0 },
+                        .f = f,
+                        .style = {.width = find_width(fd),
+                                  .color = find_color(fd, color),
+                                  .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0},
         };
 }
 
 static const char *find_pager(void) {
-        static const char *const names[] = { "PYPROF_PAGER", "PAGER" };
+        static const char *const names[] = {"PYPROF_PAGER", "PAGER"};
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
                 const char *s = getenv(names[i]);
@@ -66,7 +67,7 @@ static const char *find_pager(void) {
 }
 
 static void exec_pager(const char *pager, int fd) {
-        static const int restored[] = { SIGINT, SIGPIPE };
+        static const int restored[] = {SIGINT, SIGPIPE};
 
         for (size_t i = 0; i < ARRAY_SIZE(restored); i++)
                 signal(restored[i], SIG_DFL);
@@ -107,7 +108,7 @@ void output_page(struct output *o) {
 
 /* errno of an earlier write is gone by the time one asks; a pipe itself says that nobody reads it any more. */
 static bool reader_gone(int fd) {
-        struct pollfd p = { .fd = fd, .events = POLLOUT };
+        struct pollfd p = {.fd = fd, .events = POLLOUT};
 
         return poll(&p, 1, 0) > 0 && (p.revents & POLLERR);
 }

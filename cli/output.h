@@ -33,7 +33,8 @@ struct output {
 
 void output_init(struct output *o, FILE *f, enum color color);
 
-/* Puts a pager behind stdout where journalctl would: stdout is a terminal and $PYPROF_PAGER, $PAGER do not say `cat`. */
+/* Puts a pager behind stdout where journalctl would: stdout is a terminal and $PYPROF_PAGER, $PAGER do not say `cat`.
+ */
 void output_page(struct output *o);
 
 /* Flushes, waits for the pager. A reader that went away is no error; a full disk is. Returns an exit status. */

@@ -20,10 +20,10 @@
 #define STDERR_MAX 65536
 
 struct private {
-        pid_t pid;        /* 0: not running */
-        char folder[64];  /* 0700; empty: none */
+        pid_t pid;       /* 0: not running */
+        char folder[64]; /* 0700; empty: none */
         char socket[96];
-        int errors;       /* memory file that its stderr goes to */
+        int errors; /* memory file that its stderr goes to */
         sigset_t before;
         bool holds;
 };
@@ -34,8 +34,8 @@ const char *private_socket(const struct private *p) {
 
 /* The daemon that belongs to this program: beside it, else where packages put it. */
 static void find_daemon(char path[static PATH_MAX]) {
-        static const char *const beside[] = { "pyprofd", "../sbin/pyprofd", "../libexec/pyprofd" };
-        static const char *const installed[] = { "/usr/libexec/pyprofd", "/usr/sbin/pyprofd", "/usr/local/sbin/pyprofd" };
+        static const char *const beside[] = {"pyprofd", "../sbin/pyprofd", "../libexec/pyprofd"};
+        static const char *const installed[] = {"/usr/libexec/pyprofd", "/usr/sbin/pyprofd", "/usr/local/sbin/pyprofd"};
         char self[PATH_MAX];
         ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
         char *slash;
@@ -58,7 +58,7 @@ static void find_daemon(char path[static PATH_MAX]) {
 }
 
 static int make_folder(struct private *p) {
-        static const char *const templates[] = { "/run/pyprofctl.XXXXXX", "/tmp/pyprofctl.XXXXXX" };
+        static const char *const templates[] = {"/run/pyprofctl.XXXXXX", "/tmp/pyprofctl.XXXXXX"};
 
         for (size_t i = 0; i < ARRAY_SIZE(templates); i++) {
                 snprintf(p->folder, sizeof(p->folder), "%s", templates[i]);
@@ -73,8 +73,9 @@ static int make_folder(struct private *p) {
 
 static void exec_daemon(const struct private *p, const char *path, unsigned rate, pid_t parent) {
         char rate_text[16];
-        const char *argv[] = { path,        "--socket",     p->socket, "--state-dir", p->folder,
-                               "--log-level", "warning", rate ? "--rate" : NULL, rate_text, NULL };
+        const char *argv[] = {path,      "--socket",    p->socket, "--state-dir",
+                              p->folder, "--log-level", "warning", rate ? "--rate" : NULL,
+                              rate_text, NULL};
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
         snprintf(rate_text, sizeof(rate_text), "%u", rate);

@@ -8,9 +8,9 @@
 #include "text.h"
 
 static const struct table_column columns[] = {
-        { .title = "ncalls", .right = true },  { .title = "tottime", .right = true, .keep = true },
-        { .title = "percall", .right = true }, { .title = "cumtime", .right = true },
-        { .title = "percall", .right = true }, { .title = "filename:lineno(function)", .tail = true },
+                {.title = "ncalls", .right = true},  {.title = "tottime", .right = true, .keep = true},
+                {.title = "percall", .right = true}, {.title = "cumtime", .right = true},
+                {.title = "percall", .right = true}, {.title = "filename:lineno(function)", .tail = true},
 };
 
 /* How pstats words its keys. */
@@ -18,11 +18,18 @@ static const char *order_name(const char *key) {
         static const struct {
                 const char *key, *name;
         } names[] = {
-                { "calls", "call count" },         { "ncalls", "call count" },   { "cumtime", "cumulative time" },
-                { "cumulative", "cumulative time" }, { "file", "file name" },    { "filename", "file name" },
-                { "module", "file name" },         { "line", "line number" },    { "name", "function name" },
-                { "nfl", "name/file/line" },       { "pcalls", "primitive call count" },
-                { "stdname", "standard name" },
+                        {"calls", "call count"},
+                        {"ncalls", "call count"},
+                        {"cumtime", "cumulative time"},
+                        {"cumulative", "cumulative time"},
+                        {"file", "file name"},
+                        {"filename", "file name"},
+                        {"module", "file name"},
+                        {"line", "line number"},
+                        {"name", "function name"},
+                        {"nfl", "name/file/line"},
+                        {"pcalls", "primitive call count"},
+                        {"stdname", "standard name"},
         };
 
         for (size_t i = 0; key && i < ARRAY_SIZE(names); i++)
@@ -83,7 +90,7 @@ static void add_others(struct table *t, const json_t *others, const char *arrow)
         const json_t *other;
         size_t i;
 
-        json_array_foreach(others, i, other) {
+        json_array_foreach (others, i, other) {
                 add_calls(t, other);
                 table_add(t, NULL);
                 table_add(t, NULL);
@@ -105,15 +112,15 @@ int profile_stats_print(struct output *o, const json_t *answer, const char *sort
         r = table_init(&t, columns, ARRAY_SIZE(columns));
         if (r < 0)
                 return r;
-        json_array_foreach(rows, i, row) {
+        json_array_foreach (rows, i, row) {
                 add_row(&t, row);
                 if (callers)
                         add_others(&t, json_object_get(row, "callers"), "  <- ");
                 if (callees)
                         add_others(&t, json_object_get(row, "callees"), "  -> ");
         }
-        buffer_printf(&loss, "%zu functions in %.3f %s seconds, %.3f idle, loss ", json_array_size(rows), (double)ns / 1e9,
-                      cpu ? "CPU" : "thread", (double)idle / 1e9);
+        buffer_printf(&loss, "%zu functions in %.3f %s seconds, %.3f idle, loss ", json_array_size(rows),
+                      (double)ns / 1e9, cpu ? "CPU" : "thread", (double)idle / 1e9);
         rows_loss(&loss, json_object_get(answer, "loss"));
         if (buffer_terminate(&loss) < 0)
                 return -ENOMEM;

@@ -5,14 +5,14 @@
 #include "verb.h"
 
 static const struct table_column columns[] = {
-        { .title = "PID", .right = true, .keep = true },
-        { .title = "PYTHON" },
-        { .title = "BUILD" },
-        { .title = "THREADS", .right = true },
-        { .title = "UNIT" },
-        { .title = "CPU%", .right = true },
-        { .title = "WAIT%", .right = true },
-        { .title = "COMMAND" },
+                {.title = "PID", .right = true, .keep = true},
+                {.title = "PYTHON"},
+                {.title = "BUILD"},
+                {.title = "THREADS", .right = true},
+                {.title = "UNIT"},
+                {.title = "CPU%", .right = true},
+                {.title = "WAIT%", .right = true},
+                {.title = "COMMAND"},
 };
 
 /* A unit, else a container's short id. */
@@ -70,7 +70,7 @@ static int print_processes(struct output *o, const json_t *answer) {
         r = table_init(&t, columns, ARRAY_SIZE(columns));
         if (r < 0)
                 return r;
-        json_array_foreach(processes, i, process) {
+        json_array_foreach (processes, i, process) {
                 uint64_t started = rows_number(process, "started"), from = MAX(since, started);
 
                 add_process(&t, process, until > from ? until - from : 0);

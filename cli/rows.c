@@ -14,10 +14,10 @@
 static const struct {
         const char *name, *title;
 } states[STATES_MAX] = {
-        { "python", "PYTHON" }, { "native", "NATIVE" }, { "kernel", "KERNEL" }, { "unsampled", "UNSAMPLED" },
-        { "runq", "RUNQ" },     { "gil", "GIL" },       { "lock", "LOCK" },     { "net", "NET" },
-        { "disk", "DISK" },     { "pipe", "PIPE" },     { "poll", "POLL" },     { "sleep", "SLEEP" },
-        { "child", "CHILD" },   { "fault", "FAULT" },   { "stopped", "STOPPED" }, { "other", "OTHER" },
+                {"python", "PYTHON"}, {"native", "NATIVE"}, {"kernel", "KERNEL"},   {"unsampled", "UNSAMPLED"},
+                {"runq", "RUNQ"},     {"gil", "GIL"},       {"lock", "LOCK"},       {"net", "NET"},
+                {"disk", "DISK"},     {"pipe", "PIPE"},     {"poll", "POLL"},       {"sleep", "SLEEP"},
+                {"child", "CHILD"},   {"fault", "FAULT"},   {"stopped", "STOPPED"}, {"other", "OTHER"},
 };
 
 /* The members of a row's key that are shown, in their order. */
@@ -25,21 +25,21 @@ static const struct {
         const char *by, *member, *title;
         bool right, number;
 } keys[] = {
-        { "window", "since", "SINCE", false, false },
-        { "unit", "unit", "UNIT", false, false },
-        { "container", "container", "CONTAINER", false, false },
-        { "process", "pid", "PID", true, true },
-        { "thread", "pid", "PID", true, true },
-        { "thread", "tid", "TID", true, true },
-        { "state", "state", "STATE", false, false },
-        { "peer", "peer", "PEER", false, false },
-        { "waker", "waker", "WAKER", false, false },
-        { "thread", "thread", "THREAD", false, false },
-        { "process", "command", "COMMAND", false, false },
-        { "command", "command", "COMMAND", false, false },
-        { "function", "function", "FUNCTION", false, false },
-        { "line", "function", "LINE", false, false },
-        { "stack", "stack", "STACK", false, false },
+                {"window", "since", "SINCE", false, false},
+                {"unit", "unit", "UNIT", false, false},
+                {"container", "container", "CONTAINER", false, false},
+                {"process", "pid", "PID", true, true},
+                {"thread", "pid", "PID", true, true},
+                {"thread", "tid", "TID", true, true},
+                {"state", "state", "STATE", false, false},
+                {"peer", "peer", "PEER", false, false},
+                {"waker", "waker", "WAKER", false, false},
+                {"thread", "thread", "THREAD", false, false},
+                {"process", "command", "COMMAND", false, false},
+                {"command", "command", "COMMAND", false, false},
+                {"function", "function", "FUNCTION", false, false},
+                {"line", "function", "LINE", false, false},
+                {"stack", "stack", "STACK", false, false},
 };
 
 /* What a table of these rows shows. */
@@ -54,7 +54,7 @@ bool rows_by(const json_t *answer, const char *key) {
         const json_t *by = json_object_get(answer, "by"), *item;
         size_t i;
 
-        json_array_foreach(by, i, item) {
+        json_array_foreach (by, i, item) {
                 const char *s = json_string_value(item);
 
                 if (s && strcmp(s, key) == 0)
@@ -100,11 +100,11 @@ void rows_loss(struct buffer *b, const json_t *loss) {
         static const struct {
                 const char *name, *one, *many;
         } kinds[] = {
-                { "dropped_events", "dropped event", "dropped events" },
-                { "stacks", "lost stack", "lost stacks" },
-                { "truncated_stacks", "truncated stack", "truncated stacks" },
-                { "incomplete_stacks", "incomplete stack", "incomplete stacks" },
-                { "unresolved_frames", "unresolved frame", "unresolved frames" },
+                        {"dropped_events", "dropped event", "dropped events"},
+                        {"stacks", "lost stack", "lost stacks"},
+                        {"truncated_stacks", "truncated stack", "truncated stacks"},
+                        {"incomplete_stacks", "incomplete stack", "incomplete stacks"},
+                        {"unresolved_frames", "unresolved frame", "unresolved frames"},
         };
         const json_t *causes = json_object_get(loss, "causes");
         size_t before = b->size;
@@ -117,7 +117,7 @@ void rows_loss(struct buffer *b, const json_t *loss) {
                                   kinds[i].many);
         if (b->size == before)
                 buffer_add_string(b, "none");
-        json_object_foreach((json_t *)causes, cause, n) {
+        json_object_foreach ((json_t *)causes, cause, n) {
                 if (json_integer_value(n) <= 0)
                         continue;
                 buffer_printf(b, "%s%s %" JSON_INTEGER_FORMAT, separator, cause, json_integer_value(n));
@@ -209,7 +209,7 @@ static void shape_make(const json_t *answer, struct shape *ret) {
         size_t k;
 
         s.own = rows_by(answer, "function") || rows_by(answer, "line") || rows_by(answer, "stack");
-        json_array_foreach(rows, k, row) {
+        json_array_foreach (rows, k, row) {
                 s.cpu = s.cpu || rows_number(row, "cpu_ns") > 0;
                 for (size_t i = 0; i < STATES_MAX; i++)
                         if (rows_number(row_states(row, s.own), states[i].name) > 0)
@@ -230,19 +230,19 @@ static int shape_table(const struct shape *s, struct table *ret) {
         struct table_column columns[3 + STATES_MAX + ARRAY_SIZE(keys)];
         size_t n = 0;
 
-        columns[n++] = (struct table_column){ .title = s->own ? "OWN" : "WALL", .right = true, .keep = true };
+        columns[n++] = (struct table_column){.title = s->own ? "OWN" : "WALL", .right = true, .keep = true};
         if (s->own)
-                columns[n++] = (struct table_column){ .title = "TOTAL", .right = true };
+                columns[n++] = (struct table_column){.title = "TOTAL", .right = true};
         if (s->cpu)
-                columns[n++] = (struct table_column){ .title = "CPU", .right = true };
+                columns[n++] = (struct table_column){.title = "CPU", .right = true};
         for (size_t i = 0; i < STATES_MAX; i++)
                 if (s->states[i])
-                        columns[n++] = (struct table_column){ .title = states[i].title, .right = true };
+                        columns[n++] = (struct table_column){.title = states[i].title, .right = true};
         for (size_t i = 0; i < s->keys_n; i++)
                 columns[n++] = (struct table_column){
-                        .title = keys[s->keys[i]].title,
-                        .right = keys[s->keys[i]].right,
-                        .keep = true,
+                                .title = keys[s->keys[i]].title,
+                                .right = keys[s->keys[i]].right,
+                                .keep = true,
                 };
         return table_init(ret, columns, n);
 }
@@ -310,7 +310,7 @@ int rows_table(const json_t *answer, bool (*wanted)(const json_t *row, void *use
         r = shape_table(&s, &t);
         if (r < 0)
                 return r;
-        json_array_foreach(rows, i, row) {
+        json_array_foreach (rows, i, row) {
                 if (!wanted || wanted(row, user))
                         add_row(&t, &s, row);
         }

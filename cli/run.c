@@ -116,7 +116,7 @@ static int execute(struct session *s, struct run *x, const struct options *o, st
 }
 
 int verb_run(const char *what, struct options *o) {
-        _cleanup_(run_fini) struct run x = { .file = FILE_NULL };
+        _cleanup_(run_fini) struct run x = {.file = FILE_NULL};
         _cleanup_session_ struct session s = {};
         struct command c;
         int r;

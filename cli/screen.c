@@ -21,11 +21,11 @@
 
 struct screen {
         struct view *view;
-        char *text;    /* the table as lines; owned */
-        char **lines;  /* into text; [0] are the titles; owned */
+        char *text;   /* the table as lines; owned */
+        char **lines; /* into text; [0] are the titles; owned */
         size_t lines_n;
         size_t selected, first; /* rows */
-        bool typing;   /* a filter */
+        bool typing;            /* a filter */
         bool help;
         int errors;    /* memory file in place of stderr, which would write into the picture */
         int stderr_fd; /* the real one */
@@ -40,25 +40,25 @@ static const struct {
         int key;
         const char *sort;
 } sorts[] = {
-        { 'O', "own" }, { 'T', "total" }, { 'W', "wall" }, { 'P', "cpu" }, { 'N', "name" },
-        { '1', "own" }, { '2', "total" }, { '3', "wall" }, { '4', "cpu" },
+                {'O', "own"}, {'T', "total"}, {'W', "wall"}, {'P', "cpu"}, {'N', "name"},
+                {'1', "own"}, {'2', "total"}, {'3', "wall"}, {'4', "cpu"},
 };
 
 static const char *const help_lines[] = {
-        "Enter, right   into the row: process, thread, function, line",
-        "Backspace, left, Esc   back up",
-        "up, down, j, k, PgUp, PgDn, Home, End   move",
-        "P W O T N   sort by CPU, wall, own, total, name",
-        "1 2 3 4   sort by own, total, wall, CPU",
-        "r   reverse",
-        "/   show only rows that contain a text",
-        "i   idle time shown or hidden",
-        "Space   pause",
-        "h, ?   this help",
-        "q   quit",
-        "",
-        "OWN: the function itself; TOTAL: with what it called.",
-        "The other columns divide that time by state; see pyprofctl(1).",
+                "Enter, right   into the row: process, thread, function, line",
+                "Backspace, left, Esc   back up",
+                "up, down, j, k, PgUp, PgDn, Home, End   move",
+                "P W O T N   sort by CPU, wall, own, total, name",
+                "1 2 3 4   sort by own, total, wall, CPU",
+                "r   reverse",
+                "/   show only rows that contain a text",
+                "i   idle time shown or hidden",
+                "Space   pause",
+                "h, ?   this help",
+                "q   quit",
+                "",
+                "OWN: the function itself; TOTAL: with what it called.",
+                "The other columns divide that time by state; see pyprofctl(1).",
 };
 
 static uint64_t clock_now(void) {
@@ -106,7 +106,7 @@ static int split_lines(struct screen *s) {
 
 /* The rows as lines of this width. */
 static int make_lines(struct screen *s) {
-        struct table_style style = { .width = (size_t)COLS, .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0 };
+        struct table_style style = {.width = (size_t)COLS, .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0};
         _cleanup_table_ struct table t = {};
         char *text = NULL;
         size_t size;
@@ -384,7 +384,7 @@ static void loop(struct screen *s) {
         uint64_t next = clock_now();
 
         while (!s->quit) {
-                struct pollfd fds[] = { { .fd = STDIN_FILENO, .events = POLLIN }, { .fd = s->signals, .events = POLLIN } };
+                struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = s->signals, .events = POLLIN}};
                 uint64_t now = clock_now();
                 int timeout = -1;
 
@@ -449,7 +449,7 @@ static void terminal_begin(void) {
 }
 
 int screen_run(struct view *v) {
-        struct screen s = { .view = v, .errors = -1, .stderr_fd = -1, .signals = -1 };
+        struct screen s = {.view = v, .errors = -1, .stderr_fd = -1, .signals = -1};
         SCREEN *terminal = NULL;
         sigset_t before;
         int r;
@@ -465,7 +465,8 @@ int screen_run(struct view *v) {
         }
         screen_close(&s, &before);
         if (!terminal) {
-                output_error(v->session->what, "cannot use this terminal%s%s", r < 0 ? ": " : "", r < 0 ? strerror(-r) : "");
+                output_error(v->session->what, "cannot use this terminal%s%s", r < 0 ? ": " : "",
+                             r < 0 ? strerror(-r) : "");
                 output_hint("`pyprofctl top --once` prints without one.");
                 return STATUS_FAILED;
         }

@@ -8,7 +8,7 @@
 
 #include "base/macro.h"
 
-static const int held[] = { SIGINT, SIGTERM, SIGHUP };
+static const int held[] = {SIGINT, SIGTERM, SIGHUP};
 
 static void fill(sigset_t *set) {
         sigemptyset(set);
@@ -41,7 +41,7 @@ int signals_wait(uint64_t ns) {
         fill(&set);
         for (;;) {
                 uint64_t left = ns - passed;
-                struct timespec t = { .tv_sec = (time_t)(left / NSEC_PER_SEC), .tv_nsec = (long)(left % NSEC_PER_SEC) };
+                struct timespec t = {.tv_sec = (time_t)(left / NSEC_PER_SEC), .tv_nsec = (long)(left % NSEC_PER_SEC)};
                 int number;
 
                 number = sigtimedwait(&set, NULL, &t);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SIGINT, SIGTERM and SIGHUP held back, so that what was begun is ended in order: a private daemon, a file half written. */
+/* SIGINT, SIGTERM and SIGHUP held back, so that what was begun is ended in order: a private daemon, a file half
+ * written. */
 #pragma once
 
 #include <signal.h>

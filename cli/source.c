@@ -121,7 +121,8 @@ static bool is_blank(const char *line) {
         return *line == '\0' || *line == '#';
 }
 
-void source_block(const struct source *s, const char *name, size_t low, size_t high, size_t *ret_first, size_t *ret_last) {
+void source_block(const struct source *s, const char *name, size_t low, size_t high, size_t *ret_first,
+                  size_t *ret_last) {
         const char *dot = strrchr(name, '.'), *last_name = dot ? dot + 1 : name;
         size_t first = low, last = high, depth;
 

@@ -23,4 +23,5 @@ void source_fini(struct source *s);
 const char *source_line(const struct source *s, size_t line);
 
 /* The block of the function called `name` (qualified) that has code in the lines from `low` to `high`. */
-void source_block(const struct source *s, const char *name, size_t low, size_t high, size_t *ret_first, size_t *ret_last);
+void source_block(const struct source *s, const char *name, size_t low, size_t high, size_t *ret_first,
+                  size_t *ret_last);

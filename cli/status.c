@@ -23,10 +23,11 @@ static void print_daemon(struct output *o, const json_t *answer) {
         char up[TEXT_UNITS_MAX], cpu[TEXT_UNITS_MAX], rss[TEXT_UNITS_MAX];
         _cleanup_buffer_ struct buffer b = {};
 
-        buffer_printf(&b, "version %s, pid %" PRIu64 ", up %s, CPU %s, memory %s, kernel %s", rows_string(daemon, "version"),
-                      rows_number(daemon, "pid"), text_duration(up, rows_number(daemon, "uptime_ns")),
-                      text_duration(cpu, rows_number(daemon, "cpu_ns")), text_bytes(rss, rows_number(daemon, "rss_bytes")),
-                      rows_string(kernel, "release"));
+        buffer_printf(&b, "version %s, pid %" PRIu64 ", up %s, CPU %s, memory %s, kernel %s",
+                      rows_string(daemon, "version"), rows_number(daemon, "pid"),
+                      text_duration(up, rows_number(daemon, "uptime_ns")),
+                      text_duration(cpu, rows_number(daemon, "cpu_ns")),
+                      text_bytes(rss, rows_number(daemon, "rss_bytes")), rows_string(kernel, "release"));
         print_line(o, "daemon", &b);
 }
 
@@ -50,7 +51,8 @@ static void print_budget(struct output *o, const json_t *answer) {
         _cleanup_buffer_ struct buffer b = {};
 
         buffer_printf(&b, "%.2f%% of the machine's CPU used, limit %.2f%%",
-                      json_number_value(json_object_get(budget, "cost")), json_number_value(json_object_get(budget, "limit")));
+                      json_number_value(json_object_get(budget, "cost")),
+                      json_number_value(json_object_get(budget, "limit")));
         if (json_is_string(setting) && *json_string_value(setting))
                 buffer_printf(&b, ", %s", json_string_value(setting));
         print_line(o, "budget", &b);
@@ -72,7 +74,7 @@ static void print_features(struct output *o, const json_t *answer) {
         json_t *features = json_object_get(json_object_get(answer, "kernel"), "features"), *feature;
         const char *name;
 
-        json_object_foreach(features, name, feature) {
+        json_object_foreach (features, name, feature) {
                 bool ok = json_is_true(json_object_get(feature, "ok"));
                 const char *why = rows_string(feature, "why");
                 _cleanup_buffer_ struct buffer b = {};
@@ -84,10 +86,10 @@ static void print_features(struct output *o, const json_t *answer) {
 
 static int print_programs(struct output *o, const json_t *answer) {
         static const struct table_column columns[] = {
-                { .title = "RUNS", .right = true },
-                { .title = "TIME", .right = true },
-                { .title = "EACH", .right = true, .keep = true },
-                { .title = "BPF PROGRAM" },
+                        {.title = "RUNS", .right = true},
+                        {.title = "TIME", .right = true},
+                        {.title = "EACH", .right = true, .keep = true},
+                        {.title = "BPF PROGRAM"},
         };
         const json_t *programs = json_object_get(json_object_get(answer, "bpf"), "programs"), *program;
         _cleanup_table_ struct table t = {};
@@ -99,7 +101,7 @@ static int print_programs(struct output *o, const json_t *answer) {
         r = table_init(&t, columns, ARRAY_SIZE(columns));
         if (r < 0)
                 return r;
-        json_array_foreach(programs, i, program) {
+        json_array_foreach (programs, i, program) {
                 uint64_t runs = rows_number(program, "runs"), ns = rows_number(program, "ns");
 
                 table_add_number(&t, runs);

@@ -30,7 +30,7 @@ int table_init(struct table *t, const struct table_column *columns, size_t n) {
         if (!copy)
                 return -ENOMEM;
         memcpy(copy, columns, n * sizeof(*copy));
-        *t = (struct table){ .columns = copy, .columns_n = n };
+        *t = (struct table){.columns = copy, .columns_n = n};
         return 0;
 }
 
@@ -97,7 +97,8 @@ static void drop_columns(const struct table *t, struct layout *l, size_t width) 
                 for (size_t i = last; i-- > 0;) {
                         if (used_width(l, last) + least <= width)
                                 return;
-                        if (t->columns[i].keep == (keep == 1) && (keep == 0 || i > 0 || l->widths[i] + GAP + least > width))
+                        if (t->columns[i].keep == (keep == 1) &&
+                            (keep == 0 || i > 0 || l->widths[i] + GAP + least > width))
                                 l->shown[i] = false;
                 }
 }
@@ -153,7 +154,8 @@ static void print_cut(FILE *f, const char *text, size_t width, bool tail, bool u
 }
 
 /* A cell, cut to `width`, padded unless it ends the line. */
-static void print_cell(FILE *f, const char *text, size_t width, const struct table_column *c, bool ends_line, bool utf8) {
+static void print_cell(FILE *f, const char *text, size_t width, const struct table_column *c, bool ends_line,
+                       bool utf8) {
         size_t has = text_width(text);
 
         if (has > width)
@@ -172,7 +174,8 @@ static void print_line(const struct table *t, const struct layout *l, FILE *f, c
         for (size_t i = 0; i < t->columns_n; i++) {
                 if (!l->shown[i])
                         continue;
-                print_cell(f, cells ? cells[i] : t->columns[i].title, l->widths[i], t->columns + i, i == last, style->utf8);
+                print_cell(f, cells ? cells[i] : t->columns[i].title, l->widths[i], t->columns + i, i == last,
+                           style->utf8);
                 if (i < last)
                         pad(f, GAP);
         }

@@ -10,7 +10,7 @@
 /* One character of UTF-8; 0 when the bytes are none (overlong forms and surrogates included), else its length. */
 static size_t decode(const char *s, uint32_t *ret) {
         const unsigned char *p = (const unsigned char *)s;
-        static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+        static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
         uint32_t c = p[0];
         size_t n;
 
@@ -126,8 +126,8 @@ const char *text_duration(char s[static TEXT_UNITS_MAX], uint64_t ns) {
                 double unit, limit;
                 const char *name;
         } units[] = {
-                { 1e3, 999.5e3, "us" },      { 1e6, 999.5e6, "ms" },        { 1e9, 99.95e9, "s" },
-                { 60e9, 5997e9, "min" },     { 3600e9, 359820e9, "h" },
+                        {1e3, 999.5e3, "us"},  {1e6, 999.5e6, "ms"},    {1e9, 99.95e9, "s"},
+                        {60e9, 5997e9, "min"}, {3600e9, 359820e9, "h"},
         };
         double value = (double)ns;
 
@@ -145,7 +145,7 @@ const char *text_duration(char s[static TEXT_UNITS_MAX], uint64_t ns) {
 }
 
 const char *text_bytes(char s[static TEXT_UNITS_MAX], uint64_t bytes) {
-        static const char *const units[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+        static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
         double value = (double)bytes / 1024;
         size_t i = 0;
 

@@ -22,6 +22,6 @@ size_t text_fit(const char *s, size_t width);
 
 #define TEXT_UNITS_MAX 24 /* bytes for what the functions below write, NUL included; they return their buffer */
 
-const char *text_duration(char s[static TEXT_UNITS_MAX], uint64_t ns); /* `1.25 s`, `31.0 min` */
-const char *text_bytes(char s[static TEXT_UNITS_MAX], uint64_t bytes); /* `12.3 MiB` */
+const char *text_duration(char s[static TEXT_UNITS_MAX], uint64_t ns);                  /* `1.25 s`, `31.0 min` */
+const char *text_bytes(char s[static TEXT_UNITS_MAX], uint64_t bytes);                  /* `12.3 MiB` */
 const char *text_percent(char s[static TEXT_UNITS_MAX], uint64_t part, uint64_t whole); /* `-` when whole is 0 */

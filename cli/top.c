@@ -60,7 +60,8 @@ static int look(const char *what, struct options *o, int *ret_signal) {
                 return verb_say_oom(what);
         if (once)
                 return print_once(&v, o, ret_signal);
-        r = view_fetch(&v, s.begin - (int64_t)v.interval, s.begin, NULL); /* what fails now is said before the screen is taken */
+        r = view_fetch(&v, s.begin - (int64_t)v.interval, s.begin,
+                       NULL); /* what fails now is said before the screen is taken */
         if (r != STATUS_DONE)
                 return r;
         r = screen_run(&v);

@@ -7,8 +7,8 @@
 struct verb {
         const char *name;
         enum verb_bit bit;
-        const char *arguments; /* for the usage line */
-        int least, most;       /* how many arguments; most -1: any number */
+        const char *arguments;                           /* for the usage line */
+        int least, most;                                 /* how many arguments; most -1: any number */
         int (*run)(const char *what, struct options *o); /* NULL: a reserved name */
         const char *summary;
 };

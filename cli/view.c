@@ -27,11 +27,11 @@ int view_init(struct view *v, struct session *s, const struct options *o) {
         const char *by = o->by ? o->by : o->scoped ? "function" : "process";
 
         *v = (struct view){
-                .session = s,
-                .options = o,
-                .sort = o->sort,
-                .idle = o->idle_shown,
-                .interval = o->has_duration ? o->duration : NSEC_PER_SEC,
+                        .session = s,
+                        .options = o,
+                        .sort = o->sort,
+                        .idle = o->idle_shown,
+                        .interval = o->has_duration ? o->duration : NSEC_PER_SEC,
         };
         v->levels[0].by = strdup(by);
         return v->levels[0].by ? 0 : -ENOMEM;
@@ -48,7 +48,7 @@ static bool contains(const json_t *key, const char *filter) {
         const char *name;
         json_t *value;
 
-        json_object_foreach((json_t *)key, name, value) {
+        json_object_foreach ((json_t *)key, name, value) {
                 char number[24];
 
                 if (json_is_string(value) && strcasestr(json_string_value(value), filter))
@@ -126,9 +126,8 @@ int view_fetch(struct view *v, int64_t since, int64_t until, struct buffer *ret_
 
 static const char *level_below(const json_t *answer) {
         static const char *const ways[][2] = {
-                { "stack", NULL },       { "line", NULL },        { "function", "line" },
-                { "thread", "function" }, { "process", "thread" }, { "command", "process" },
-                { "unit", "process" },   { "container", "process" },
+                        {"stack", NULL},       {"line", NULL},         {"function", "line"}, {"thread", "function"},
+                        {"process", "thread"}, {"command", "process"}, {"unit", "process"},  {"container", "process"},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
@@ -140,7 +139,10 @@ static const char *level_below(const json_t *answer) {
 /* Adds what the row's key says to what was chosen above. */
 static int fill_level(struct view_level *l, const struct view_level *above, const json_t *key, const char *by) {
         static const char *const members[][2] = {
-                { "pid", "pid" }, { "tid", "thread" }, { "unit", "unit" }, { "container", "container" },
+                        {"pid", "pid"},
+                        {"tid", "thread"},
+                        {"unit", "unit"},
+                        {"container", "container"},
         };
         const char *function = rows_string(key, "function");
         _cleanup_buffer_ struct buffer title = {};
@@ -195,7 +197,7 @@ bool view_enter(struct view *v, size_t index) {
 
 /* At the top one can still look at the same selection less closely. */
 static const char *level_above(const char *by) {
-        static const char *const ways[][2] = { { "line", "function" }, { "function", "thread" }, { "thread", "process" } };
+        static const char *const ways[][2] = {{"line", "function"}, {"function", "thread"}, {"thread", "process"}};
 
         for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
                 if (strcmp(by, ways[i][0]) == 0)

@@ -12,8 +12,8 @@
 
 struct view_level {
         char *by;
-        struct buffer query; /* what was chosen above, from `?` on */
-        char *title;         /* the row that was entered; NULL at the start */
+        struct buffer query;   /* what was chosen above, from `?` on */
+        char *title;           /* the row that was entered; NULL at the start */
         char *function, *file; /* lines of this function alone */
 };
 
@@ -21,7 +21,7 @@ struct view {
         struct session *session;
         const struct options *options;
         struct view_level levels[VIEW_DEPTH_MAX];
-        size_t depth; /* the present level */
+        size_t depth;     /* the present level */
         const char *sort; /* NULL: the daemon's default */
         bool reverse, idle, paused;
         char filter[64];

@@ -19,17 +19,38 @@ static const struct {
         const char *name;
         uint64_t ns;
 } units[] = {
-        { "seconds", NSEC_PER_SEC },   { "second", NSEC_PER_SEC },    { "sec", NSEC_PER_SEC },
-        { "s", NSEC_PER_SEC },         { "minutes", SPAN_MINUTE },    { "minute", SPAN_MINUTE },
-        { "min", SPAN_MINUTE },        { "m", SPAN_MINUTE },          { "hours", SPAN_HOUR },
-        { "hour", SPAN_HOUR },         { "hr", SPAN_HOUR },           { "h", SPAN_HOUR },
-        { "days", SPAN_DAY },          { "day", SPAN_DAY },           { "d", SPAN_DAY },
-        { "weeks", 7 * SPAN_DAY },     { "week", 7 * SPAN_DAY },      { "w", 7 * SPAN_DAY },
-        { "months", 2630016 * NSEC_PER_SEC }, { "month", 2630016 * NSEC_PER_SEC }, { "M", 2630016 * NSEC_PER_SEC },
-        { "years", 31557600 * NSEC_PER_SEC }, { "year", 31557600 * NSEC_PER_SEC }, { "y", 31557600 * NSEC_PER_SEC },
-        { "msec", NSEC_PER_MSEC },     { "ms", NSEC_PER_MSEC },       { "usec", NSEC_PER_USEC },
-        { "us", NSEC_PER_USEC },       { "\xc2\xb5s", NSEC_PER_USEC }, { "\xce\xbcs", NSEC_PER_USEC },
-        { "nsec", 1 },                 { "ns", 1 },
+                {"seconds", NSEC_PER_SEC},
+                {"second", NSEC_PER_SEC},
+                {"sec", NSEC_PER_SEC},
+                {"s", NSEC_PER_SEC},
+                {"minutes", SPAN_MINUTE},
+                {"minute", SPAN_MINUTE},
+                {"min", SPAN_MINUTE},
+                {"m", SPAN_MINUTE},
+                {"hours", SPAN_HOUR},
+                {"hour", SPAN_HOUR},
+                {"hr", SPAN_HOUR},
+                {"h", SPAN_HOUR},
+                {"days", SPAN_DAY},
+                {"day", SPAN_DAY},
+                {"d", SPAN_DAY},
+                {"weeks", 7 * SPAN_DAY},
+                {"week", 7 * SPAN_DAY},
+                {"w", 7 * SPAN_DAY},
+                {"months", 2630016 * NSEC_PER_SEC},
+                {"month", 2630016 * NSEC_PER_SEC},
+                {"M", 2630016 * NSEC_PER_SEC},
+                {"years", 31557600 * NSEC_PER_SEC},
+                {"year", 31557600 * NSEC_PER_SEC},
+                {"y", 31557600 * NSEC_PER_SEC},
+                {"msec", NSEC_PER_MSEC},
+                {"ms", NSEC_PER_MSEC},
+                {"usec", NSEC_PER_USEC},
+                {"us", NSEC_PER_USEC},
+                {"\xc2\xb5s", NSEC_PER_USEC},
+                {"\xce\xbcs", NSEC_PER_USEC},
+                {"nsec", 1},
+                {"ns", 1},
 };
 
 int64_t when_now(void) {
@@ -205,7 +226,7 @@ static int day_start(int64_t now_ns, int days, int64_t *ret_ns) {
 }
 
 static bool read_weekday(const char **p) {
-        static const char *const days[] = { "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun" };
+        static const char *const days[] = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
 
         for (size_t i = 0; i < ARRAY_SIZE(days); i++)
                 if (strncasecmp(*p, days[i], 3) == 0) {
@@ -335,7 +356,7 @@ int when_parse(const char *text, int64_t now_ns, int64_t *ret_ns) {
         static const struct {
                 const char *name;
                 int days;
-        } days[] = { { "today", 0 }, { "yesterday", -1 }, { "tomorrow", 1 } };
+        } days[] = {{"today", 0}, {"yesterday", -1}, {"tomorrow", 1}};
         int r;
 
         text = skip_spaces(text);

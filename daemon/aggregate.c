@@ -15,8 +15,14 @@ struct sink {
 static int sink_cpu(const struct sink *k, uint64_t window, uint64_t ns, struct stack *stack, enum state state,
                     uint64_t samples) {
         struct slice s = {
-                .thread = k->thread, .stack = stack, .state = state, .detail = "", .begin = window * WINDOW_NS,
-                .end = (window + 1) * WINDOW_NS, .ns = ns, .samples = samples,
+                        .thread = k->thread,
+                        .stack = stack,
+                        .state = state,
+                        .detail = "",
+                        .begin = window * WINDOW_NS,
+                        .end = (window + 1) * WINDOW_NS,
+                        .ns = ns,
+                        .samples = samples,
         };
 
         return ns == 0 && samples == 0 ? 0 : k->emit(k->userdata, &s);
@@ -166,8 +172,15 @@ static uint64_t excess(uint64_t ns, uint32_t weight) {
 static int wait_emit_part(const struct sink *k, const struct observation *o, struct stack *stack, enum state state,
                           const char *detail, uint64_t begin, uint64_t end) {
         struct slice s = {
-                .thread = k->thread, .stack = stack, .state = state, .detail = detail, .begin = begin, .end = end,
-                .ns = end - begin, .wait_ns = end - begin, .excess_ns = excess(end - begin, o->weight),
+                        .thread = k->thread,
+                        .stack = stack,
+                        .state = state,
+                        .detail = detail,
+                        .begin = begin,
+                        .end = end,
+                        .ns = end - begin,
+                        .wait_ns = end - begin,
+                        .excess_ns = excess(end - begin, o->weight),
         };
 
         return begin == end ? 0 : k->emit(k->userdata, &s);
@@ -186,7 +199,8 @@ static int wait_emit(const struct sink *k, const struct observation *o, struct s
 }
 
 static bool observation_balances(const struct observation *o) {
-        unsigned __int128 sum = (unsigned __int128)o->cpu_ns + o->skipped_blocked_ns + o->skipped_runnable_ns + o->lost_ns;
+        unsigned __int128 sum =
+                        (unsigned __int128)o->cpu_ns + o->skipped_blocked_ns + o->skipped_runnable_ns + o->lost_ns;
 
         if (o->end < o->begin)
                 return false;

@@ -536,6 +536,7 @@ int daemon_new(struct config *config, struct daemon **ret) {
         if (!d)
                 return log_error_errno(-ENOMEM, "Cannot start: %m");
         d->config = config;
+        d->report.started = clock_monotonic_ns();
         d->test_drop = drop ? (unsigned)atoi(drop) : 0;
         r = sd_event_new(&d->event);
         if (r < 0)

@@ -20,7 +20,9 @@ struct edges {
         struct arena *arena;
         struct words words;
         struct frames frames;
-        struct { uint64_t wall_ns, cpu_ns; } *stacks; /* by index */
+        struct {
+                uint64_t wall_ns, cpu_ns;
+        } * stacks; /* by index */
         struct edge *list;
         uint32_t n, room;
         struct index index;
@@ -153,8 +155,10 @@ static int edges_render(const struct edges *e, struct profile_edge **ret) {
         }
         for (uint32_t i = 0; i < e->n; i++)
                 edges[i] = (struct profile_edge){
-                        .caller = frames[e->list[i].caller], .callee = frames[e->list[i].callee],
-                        .wall_ns = e->list[i].wall_ns, .cpu_ns = e->list[i].cpu_ns,
+                                .caller = frames[e->list[i].caller],
+                                .callee = frames[e->list[i].callee],
+                                .wall_ns = e->list[i].wall_ns,
+                                .cpu_ns = e->list[i].cpu_ns,
                 };
         qsort(edges, e->n, sizeof(*edges), edge_compare);
         *ret = edges;

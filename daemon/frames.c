@@ -89,8 +89,8 @@ static int frames_intern(struct frames *f, const char *name, const char *file, i
         if (r < 0)
                 return r;
         f->list[f->n] = (struct profile_frame){.function = function, .file = path, .line = line, .kind = FRAME_PYTHON};
-        f->marks[f->n] = (struct frame_mark){
-                .function_matches = function_matches(f->query, function), .file_matches = file_matches(f->query, path)};
+        f->marks[f->n] = (struct frame_mark){.function_matches = function_matches(f->query, function),
+                                             .file_matches = file_matches(f->query, path)};
         *ret = f->n++;
         return 0;
 }
@@ -113,7 +113,8 @@ static int functions_reserve(struct frames *f) {
         return 0;
 }
 
-/* The frame of a location; remembered by address, as comparing the content of every frame would cost most of a query. */
+/* The frame of a location; remembered by address, as comparing the content of every frame would cost most of a query.
+ */
 static int frames_location(struct frames *f, const struct location *l, uint32_t *ret) {
         int line = f->lines ? l->line : l->function->line;
         uintptr_t key[] = {(uintptr_t)l->function, (uintptr_t)line};
@@ -156,8 +157,8 @@ static int stack_fill(struct frames *f, const struct stack *stack, struct frames
         s->unknown_n = stack->unknown_n;
         if (stack->locations_n == 0) {
                 s->incomplete |= !stack->resolved;
-                s->unknown_n = 1;
-                return frames_intern(f, stack->resolved ? "[unknown: no Python frame]" : "[unknown: lost stack]", "", 0,
+                s->unknown_n = !stack->resolved;
+                return frames_intern(f, stack->resolved ? "[no Python frame]" : "[unknown: lost stack]", "", 0,
                                      &s->list[0]);
         }
         for (uint32_t i = 0; i < stack->locations_n; i++) {
@@ -246,7 +247,8 @@ int frames_render(struct frames *f, uint32_t content, const struct profile_frame
                 if (!frames)
                         return -ENOMEM;
                 if (c->truncated)
-                        frames[n++] = (struct profile_frame){.function = "[truncated]", .file = "", .kind = FRAME_PYTHON};
+                        frames[n++] = (struct profile_frame){
+                                        .function = "[truncated]", .file = "", .kind = FRAME_PYTHON};
                 for (uint32_t i = c->n; i > 0; i--)
                         frames[n++] = f->list[c->list[i - 1]];
                 c->rendered = frames;

@@ -14,10 +14,10 @@
 /* What one stack is, as ids of frames. */
 struct frames_stack {
         bool ready;
-        bool selected;      /* -f and files */
-        uint32_t n;         /* frames, leaf first */
-        uint32_t *list;     /* as the question was: functions, or executed lines */
-        uint32_t *unique;   /* of list, each once */
+        bool selected;    /* -f and files */
+        uint32_t n;       /* frames, leaf first */
+        uint32_t *list;   /* as the question was: functions, or executed lines */
+        uint32_t *unique; /* of list, each once */
         uint32_t unique_n;
         uint32_t content;   /* id of the stack as a whole; only by stack */
         uint32_t unknown_n; /* frames without a name */
@@ -34,11 +34,14 @@ struct frames {
         struct frame_mark {
                 uint32_t stack; /* the last one that has it, + 1 */
                 bool function_matches, file_matches;
-        } *marks;
+        } * marks;
         uint32_t n, room;
         struct index by_content, by_function;
         const struct function **functions; /* of by_function, with the line */
-        struct { int line; uint32_t frame; } *functions_frames;
+        struct {
+                int line;
+                uint32_t frame;
+        } * functions_frames;
         uint32_t functions_n, functions_room;
 
         struct frames_stack *stacks; /* by index + 1; 0 is the NULL stack */
@@ -50,7 +53,7 @@ struct frames {
                 bool truncated;
                 const struct profile_frame *rendered; /* root first */
                 size_t rendered_n;
-        } *contents;
+        } * contents;
         uint32_t contents_n, contents_room;
         struct index by_stack;
 };

@@ -6,7 +6,8 @@
 
 #include "base/macro.h"
 
-_Static_assert(sizeof(struct group_key) == 2 * 8 + 6 * sizeof(char *) + 4 * 4 + 8, "keys are compared as bytes: no holes");
+_Static_assert(sizeof(struct group_key) == 2 * 8 + 6 * sizeof(char *) + 4 * 4 + 8,
+               "keys are compared as bytes: no holes");
 
 int group_init(struct group *g, const struct profile_query *q, struct frames *f, const struct held *held) {
         *g = (struct group){.query = q, .words = f->words, .frames = f};
@@ -126,7 +127,7 @@ static int group_add_detail(struct group *g, uint32_t row, const struct tally_en
         if (r < 0)
                 return r;
         g->details[g->details_n++] =
-                (struct group_detail){.row = row, .state = e->state, .detail = e->detail, .ns = e->ns};
+                        (struct group_detail){.row = row, .state = e->state, .detail = e->detail, .ns = e->ns};
         return 0;
 }
 

@@ -84,7 +84,8 @@ void held_thread_put(struct held *h, struct held_thread *t) {
 
 /* Frames may come after the stack was first met, so it is counted again now and then. */
 static void held_stack_count(struct held *h, struct held_stack *s) {
-        size_t bytes = sizeof(*s) + sizeof(void *) + sizeof(*s->stack) + s->stack->locations_n * sizeof(struct location);
+        size_t bytes = sizeof(*s) + sizeof(void *) + sizeof(*s->stack) +
+                       s->stack->locations_n * sizeof(struct location);
 
         h->bytes += bytes - s->bytes;
         s->bytes = bytes;

@@ -14,7 +14,8 @@ static uint16_t bucket_of(uint64_t ns) {
         if (ns < 1 << SUB_BITS)
                 return (uint16_t)ns;
         octave = 63 - __builtin_clzll(ns);
-        return (uint16_t)(((octave - SUB_BITS + 1) << SUB_BITS) | ((ns >> (octave - SUB_BITS)) & ((1 << SUB_BITS) - 1)));
+        return (uint16_t)(((octave - SUB_BITS + 1) << SUB_BITS) |
+                          ((ns >> (octave - SUB_BITS)) & ((1 << SUB_BITS) - 1)));
 }
 
 /* The middle of a bucket. */

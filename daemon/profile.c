@@ -20,7 +20,7 @@ struct question {
         struct frames frames;
         struct group group;
         struct arena *arena;
-        uint8_t *met; /* enum met, by thread */
+        uint8_t *met;            /* enum met, by thread */
         struct profile *profile; /* in the arena */
 };
 
@@ -166,7 +166,8 @@ static int compare_number(uint64_t a, uint64_t b) {
 static int compare_names(const struct profile_row *a, const struct profile_row *b) {
         int r;
 
-        if ((r = compare_text(a->frame.function, b->frame.function)) || (r = compare_text(a->frame.file, b->frame.file)) ||
+        if ((r = compare_text(a->frame.function, b->frame.function)) ||
+            (r = compare_text(a->frame.file, b->frame.file)) ||
             (r = compare_number((uint64_t)a->frame.line, (uint64_t)b->frame.line)) ||
             (r = compare_text(a->command, b->command)) || (r = compare_text(a->comm, b->comm)) ||
             (r = compare_number(a->pid, b->pid)) || (r = compare_number(a->started, b->started)) ||
@@ -203,9 +204,18 @@ static int place_compare(const void *a, const void *b) {
 
 static int row_set_key(struct question *a, const struct group_key *key, struct profile_row *row) {
         *row = (struct profile_row){
-                .pid = key->pid, .tid = key->tid, .started = key->started, .comm = key->comm, .command = key->command,
-                .thread = key->thread, .unit = key->unit, .container = key->container, .peer = key->peer,
-                .waker = a->query->by & BY_WAKER ? "" : NULL, .window = key->window, .state = (int)key->state - 1,
+                        .pid = key->pid,
+                        .tid = key->tid,
+                        .started = key->started,
+                        .comm = key->comm,
+                        .command = key->command,
+                        .thread = key->thread,
+                        .unit = key->unit,
+                        .container = key->container,
+                        .peer = key->peer,
+                        .waker = a->query->by & BY_WAKER ? "" : NULL,
+                        .window = key->window,
+                        .state = (int)key->state - 1,
         };
         if (key->frame)
                 row->frame = a->frames.list[key->frame - 1];
@@ -226,9 +236,11 @@ static int row_set(struct question *a, const struct group_row *from, struct prof
         row->samples = from->samples;
         if (from->waits)
                 row->waits = (struct profile_waits){
-                        .count = from->waits->count, .max_ns = from->waits->max,
-                        .p50_ns = histogram_percentile(from->waits, 50), .p95_ns = histogram_percentile(from->waits, 95),
-                        .p99_ns = histogram_percentile(from->waits, 99),
+                                .count = from->waits->count,
+                                .max_ns = from->waits->max,
+                                .p50_ns = histogram_percentile(from->waits, 50),
+                                .p95_ns = histogram_percentile(from->waits, 95),
+                                .p99_ns = histogram_percentile(from->waits, 99),
                 };
         return 0;
 }

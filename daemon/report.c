@@ -32,8 +32,6 @@ int report_status(struct report *r, const struct report_stages *s, struct serve_
         e = probe_stats(s->probe, &r->stats);
         if (e < 0)
                 return e;
-        if (!r->started)
-                r->started = clock_monotonic_ns();
         for (size_t i = 0; i < r->stats.programs_n; i++)
                 r->programs[i] = (struct serve_program){
                         .name = r->stats.programs[i].name, .runs = r->stats.programs[i].runs, .ns = r->stats.programs[i].ns,

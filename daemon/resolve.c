@@ -15,7 +15,7 @@
 #define UNKNOWN_CODE "[unknown: unreadable code]"
 #define UNKNOWN_NAME "[unknown: lost name]"
 #define UNKNOWN_STACK "[unknown: lost stack]"
-#define UNKNOWN_PYTHON "[unknown: no Python frame]"
+#define NO_PYTHON "[no Python frame]" /* not unknown: there is none */
 
 struct resolve {
         resolve_fetch_fn *fetch;
@@ -84,7 +84,7 @@ int resolve_new(resolve_fetch_fn *fetch, void *userdata, uint64_t memory_max, st
         if (q >= 0)
                 q = known_new(&r->known);
         if (q >= 0) {
-                r->no_python = stack_pseudo(r, UNKNOWN_PYTHON, true, false);
+                r->no_python = stack_pseudo(r, NO_PYTHON, false, false);
                 r->unsampled = stack_pseudo(r, "[unsampled]", false, false);
                 if (!r->no_python || !r->unsampled)
                         q = -ENOMEM;

@@ -40,7 +40,7 @@ int resolve_frames(struct resolve *r, struct followed_process *p, const struct e
                    uint16_t flags, uint64_t *ret_hash);
 
 /* The stack of a hash, a new reference. An unknown hash gives a placeholder that is filled if its record still comes;
- * *ret_missing says that the caller should have it sent again. Hash 0 gives the stack `[unknown: no Python frame]` or,
+ * *ret_missing says that the caller should have it sent again. Hash 0 gives the stack `[no Python frame]` or,
  * with EVENT_STACK_SKIPPED in flags, `[unsampled]`; each exists once. NULL: out of memory. */
 struct stack *resolve_lookup(struct resolve *r, struct followed_process *p, uint64_t hash, uint16_t flags,
                              bool *ret_missing);

@@ -58,7 +58,7 @@ static int scan_add(struct scan *sc, struct held_thread *thread, struct held_sta
         if (stack)
                 stack->uses++;
         sc->open[sc->open_n++] = (struct span){
-                .thread = thread, .stack = stack, .detail = held, .begin = begin, .end = end, .state = state};
+                        .thread = thread, .stack = stack, .detail = held, .begin = begin, .end = end, .state = state};
         return 0;
 }
 
@@ -97,8 +97,8 @@ static int scan_open_wait(struct scan *sc, struct held_thread *held, uint64_t en
                 return r;
         r = scan_add(sc, held, stack, reason, reason == STATE_RUNQ ? "preempted" : "", since, woken);
         if (r >= 0)
-                r = scan_add(sc, held, stack, STATE_RUNQ, blocked && reason != STATE_RUNQ ? "woken" : "preempted", woken,
-                             end);
+                r = scan_add(sc, held, stack, STATE_RUNQ, blocked && reason != STATE_RUNQ ? "woken" : "preempted",
+                             woken, end);
         held_stack_put(&sc->store->held, stack);
         return r;
 }
@@ -147,8 +147,14 @@ struct scan_sink {
 static int scan_row(void *userdata, const struct window_row *row) {
         const struct scan_sink *k = userdata;
         struct fact f = {
-                .thread = row->thread, .stack = row->stack, .detail = row->detail, .state = row->state,
-                .window = k->window, .ns = row->ns, .samples = row->samples, .waits = row->waits,
+                        .thread = row->thread,
+                        .stack = row->stack,
+                        .detail = row->detail,
+                        .state = row->state,
+                        .window = k->window,
+                        .ns = row->ns,
+                        .samples = row->samples,
+                        .waits = row->waits,
         };
 
         return k->fn(k->userdata, &f);
@@ -172,7 +178,10 @@ static int scan_windows(struct scan_sink *k, struct window *const *windows, size
 static int scan_span(const struct scan_sink *k, const struct span *span, bool open) {
         const struct scan *sc = k->scan;
         uint64_t begin = MAX(span->begin, sc->range.since), end = MIN(span->end, sc->range.until);
-        struct fact f = {.thread = span->thread, .stack = span->stack, .detail = span->detail, .state = span->state,
+        struct fact f = {.thread = span->thread,
+                         .stack = span->stack,
+                         .detail = span->detail,
+                         .state = span->state,
                          .open = open};
         int r;
 

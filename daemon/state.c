@@ -7,10 +7,12 @@
 #include "base/macro.h"
 
 static const char *const state_names[] = {
-        [STATE_PYTHON] = "python", [STATE_NATIVE] = "native",   [STATE_KERNEL] = "kernel", [STATE_UNSAMPLED] = "unsampled",
-        [STATE_RUNQ] = "runq",     [STATE_GIL] = "gil",         [STATE_LOCK] = "lock",     [STATE_NET] = "net",
-        [STATE_DISK] = "disk",     [STATE_PIPE] = "pipe",       [STATE_POLL] = "poll",     [STATE_SLEEP] = "sleep",
-        [STATE_CHILD] = "child",   [STATE_FAULT] = "fault",     [STATE_STOPPED] = "stopped", [STATE_OTHER] = "other",
+                [STATE_PYTHON] = "python",       [STATE_NATIVE] = "native", [STATE_KERNEL] = "kernel",
+                [STATE_UNSAMPLED] = "unsampled", [STATE_RUNQ] = "runq",     [STATE_GIL] = "gil",
+                [STATE_LOCK] = "lock",           [STATE_NET] = "net",       [STATE_DISK] = "disk",
+                [STATE_PIPE] = "pipe",           [STATE_POLL] = "poll",     [STATE_SLEEP] = "sleep",
+                [STATE_CHILD] = "child",         [STATE_FAULT] = "fault",   [STATE_STOPPED] = "stopped",
+                [STATE_OTHER] = "other",
 };
 _Static_assert(ARRAY_SIZE(state_names) == STATE_MAX, "a state without a name");
 

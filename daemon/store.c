@@ -246,8 +246,14 @@ struct piece {
 
 static int store_add_piece(struct store *s, const struct entry *e, enum state state, const struct piece *p) {
         struct window_row row = {
-                .thread = e->thread, .stack = e->stack, .detail = e->detail, .state = (uint8_t)state, .ns = p->ns,
-                .excess = p->excess, .waits = p->waits, .samples = (uint32_t)p->samples,
+                        .thread = e->thread,
+                        .stack = e->stack,
+                        .detail = e->detail,
+                        .state = (uint8_t)state,
+                        .ns = p->ns,
+                        .excess = p->excess,
+                        .waits = p->waits,
+                        .samples = (uint32_t)p->samples,
         };
         struct window *w;
         size_t before;
@@ -278,8 +284,12 @@ static int store_add_span(struct store *s, struct entry *e, const struct slice *
                 s->spans_room = room;
         }
         s->spans[s->spans_n++] = (struct span){
-                .thread = TAKE_PTR(e->thread), .stack = TAKE_PTR(e->stack), .detail = TAKE_PTR(e->detail),
-                .begin = slice->begin, .end = slice->end, .state = slice->state,
+                        .thread = TAKE_PTR(e->thread),
+                        .stack = TAKE_PTR(e->stack),
+                        .detail = TAKE_PTR(e->detail),
+                        .begin = slice->begin,
+                        .end = slice->end,
+                        .state = slice->state,
         };
         return 0;
 }
@@ -289,8 +299,8 @@ static uint64_t part(uint64_t value, uint64_t x, uint64_t whole) {
         return (uint64_t)((unsigned __int128)value * x / whole);
 }
 
-/* Cuts at window edges; what is to be divided is divided by length. A long wait leaves only its end and its claims here:
- * the claims of its first and last window, as no time can have been skipped in between. */
+/* Cuts at window edges; what is to be divided is divided by length. A long wait leaves only its end and its claims
+ * here: the claims of its first and last window, as no time can have been skipped in between. */
 static int store_cut(struct store *s, const struct entry *e, const struct slice *slice, struct histogram *waits,
                      bool span) {
         uint64_t length = slice->end - slice->begin;
@@ -407,8 +417,11 @@ void store_age(struct store *s, uint64_t now) {
 
 void store_counters(const struct store *s, struct store_counters *ret) {
         struct store_counters c = {
-                .bytes = store_bytes(s), .spans = s->spans_n, .dropped_windows = s->dropped_windows, .folded = s->folded,
-                .oldest = s->earliest == UINT64_MAX ? 0 : store_oldest(s, 0),
+                        .bytes = store_bytes(s),
+                        .spans = s->spans_n,
+                        .dropped_windows = s->dropped_windows,
+                        .folded = s->folded,
+                        .oldest = s->earliest == UINT64_MAX ? 0 : store_oldest(s, 0),
         };
 
         for (size_t i = 0; i < STORE_FINE_ROOM; i++)

@@ -42,8 +42,11 @@ static int tally_append(struct tally *t, const struct fact *f, uint32_t hash, st
         if (r < 0)
                 return r;
         *ret = &t->entries[t->n++];
-        **ret = (struct tally_entry){
-                .thread = f->thread, .stack = f->stack, .detail = f->detail, .window = f->window, .state = f->state};
+        **ret = (struct tally_entry){.thread = f->thread,
+                                     .stack = f->stack,
+                                     .detail = f->detail,
+                                     .window = f->window,
+                                     .state = f->state};
         return 0;
 }
 

@@ -9,7 +9,7 @@ struct tally_entry {
         const struct held_thread *thread;
         const struct held_stack *stack;   /* NULL: `[unsampled]` */
         const struct held_detail *detail; /* NULL: none */
-        uint64_t window; /* 0 unless the question is by window */
+        uint64_t window;                  /* 0 unless the question is by window */
         enum state state;
         uint64_t ns, samples;
         uint64_t met; /* how often the stack was met: ticks, waits that ended and those that go on */

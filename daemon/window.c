@@ -103,7 +103,7 @@ static int window_append(struct window *w, const struct window_row *row, uint32_
                 return r;
         *ret = &w->rows[w->rows_n++];
         **ret = (struct window_row){
-                .thread = row->thread, .stack = row->stack, .detail = row->detail, .state = row->state};
+                        .thread = row->thread, .stack = row->stack, .detail = row->detail, .state = row->state};
         row->thread->uses++;
         if (row->stack)
                 row->stack->uses++;
@@ -229,7 +229,8 @@ int window_each(struct window *w, window_row_fn *fn, void *userdata) {
                         return r;
         }
         for (uint32_t i = 0; i < w->skips_n; i++) {
-                struct window_row row = {.thread = w->skips[i].thread, .ns = w->skips[i].ns, .state = w->skips[i].state};
+                struct window_row row = {
+                                .thread = w->skips[i].thread, .ns = w->skips[i].ns, .state = w->skips[i].state};
 
                 if (w->skips[i].excess > 0)
                         continue;

@@ -52,7 +52,7 @@ int window_skip(struct window *w, struct held_thread *thread, enum state state, 
 /* Nothing more is expected: gives back what is only needed to add. Adding still works. */
 void window_seal(struct window *w);
 
-/* Calls `fn` for every row with its part of the skipped time in `ns` and no excess left. The parts are whole ns that sum
- * to the skipped time; where no sampled wait claims it, it is a row `[unsampled]`. Passes on negative values. */
+/* Calls `fn` for every row with its part of the skipped time in `ns` and no excess left. The parts are whole ns that
+ * sum to the skipped time; where no sampled wait claims it, it is a row `[unsampled]`. Passes on negative values. */
 typedef int window_row_fn(void *userdata, const struct window_row *row);
 int window_each(struct window *w, window_row_fn *fn, void *userdata);

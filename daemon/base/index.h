@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A hash index over an array that somebody else keeps: maps hashes to positions, the caller compares. Nothing is taken out singly. */
+/* A hash index over an array that somebody else keeps: maps hashes to positions, the caller compares. Nothing is taken
+ * out singly. */
 #pragma once
 
 #include <stdbool.h>
@@ -18,7 +19,7 @@ struct index {
 };
 
 void index_fini(struct index *ix);
-void index_clear(struct index *ix); /* keeps the room */
+void index_clear(struct index *ix);                                /* keeps the room */
 int index_add(struct index *ix, uint32_t hash, uint32_t position); /* 0, -ENOMEM; `position` < UINT32_MAX */
 uint32_t index_hash(const void *data, size_t size, uint64_t seed);
 

@@ -12,5 +12,5 @@ struct words {
         uint32_t n, room;
 };
 
-void words_fini(struct words *w); /* the strings stay with the arena */
+void words_fini(struct words *w);                         /* the strings stay with the arena */
 const char *words_get(struct words *w, const char *text); /* NULL: out of memory */

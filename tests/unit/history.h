@@ -54,8 +54,13 @@ static inline void *must(void *p) {
 static inline struct followed_process *new_process(uint32_t pid, uint32_t ppid, const char *command, uint64_t started) {
         struct followed_process *p = must(calloc(1, sizeof(*p)));
 
-        *p = (struct followed_process){.refs = 1, .pid = pid, .ppid = ppid, .namespace_pid = pid, .started = started,
-                                       .scope = started, .profiled = true};
+        *p = (struct followed_process){.refs = 1,
+                                       .pid = pid,
+                                       .ppid = ppid,
+                                       .namespace_pid = pid,
+                                       .started = started,
+                                       .scope = started,
+                                       .profiled = true};
         snprintf(p->comm, sizeof(p->comm), "python3");
         p->command = must(strdup(command));
         p->cmdline = must(strdup(command));
@@ -68,7 +73,10 @@ static inline struct followed_process *new_process(uint32_t pid, uint32_t ppid, 
 static inline struct followed_thread *new_thread(struct followed_process *p, uint32_t tid, uint64_t started) {
         struct followed_thread *t = must(calloc(1, sizeof(*t)));
 
-        *t = (struct followed_thread){.refs = 1, .process = followed_process_ref(p), .tid = tid, .started = started,
+        *t = (struct followed_thread){.refs = 1,
+                                      .process = followed_process_ref(p),
+                                      .tid = tid,
+                                      .started = started,
                                       .accounted = started};
         snprintf(t->comm, sizeof(t->comm), "t%u", tid);
         return t;
@@ -85,7 +93,9 @@ static inline struct function *new_function(const char *name, const char *file, 
 static inline struct stack *new_stack(struct function **functions, const int *lines, uint32_t n) {
         struct stack *s = must(calloc(1, sizeof(*s)));
 
-        *s = (struct stack){.refs = 1, .resolved = true, .locations_n = n,
+        *s = (struct stack){.refs = 1,
+                            .resolved = true,
+                            .locations_n = n,
                             .locations = must(calloc(n ? n : 1, sizeof(struct location)))};
         for (uint32_t i = 0; i < n; i++)
                 s->locations[i] = (struct location){.function = function_ref(functions[i]), .line = lines[i]};
@@ -105,15 +115,15 @@ static inline void observe(struct store *s, struct observation *o, struct stack 
 
 /* The thread runs for `ns`, then a tick meets it. */
 static inline void run(struct store *s, struct followed_thread *t, uint64_t ns, struct stack *stack) {
-        struct observation o = {.thread = t, .end = t->accounted + ns, .cpu_ns = ns, .tick = true,
-                                .tick_state = STATE_PYTHON};
+        struct observation o = {
+                        .thread = t, .end = t->accounted + ns, .cpu_ns = ns, .tick = true, .tick_state = STATE_PYTHON};
 
         observe(s, &o, stack);
 }
 
 /* The thread waits for `ns`, then for a CPU for `runq`. */
-static inline void wait_for(struct store *s, struct followed_thread *t, enum state reason, const char *detail, uint64_t ns,
-                            uint64_t runq, struct stack *stack) {
+static inline void wait_for(struct store *s, struct followed_thread *t, enum state reason, const char *detail,
+                            uint64_t ns, uint64_t runq, struct stack *stack) {
         struct observation o = {.thread = t, .wait = true, .reason = reason, .detail = detail, .weight = 1};
 
         o.since = t->accounted;

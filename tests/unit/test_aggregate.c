@@ -46,7 +46,10 @@ static void step(struct observation *o, struct stack *stack, struct slices *k) {
 }
 
 static void test_tick_claims(struct followed_thread *t, struct stack *stack, struct slices *k) {
-        struct observation o = {.thread = t, .end = 10 * SECOND + 300 * MILLI, .cpu_ns = 300 * MILLI, .tick = true,
+        struct observation o = {.thread = t,
+                                .end = 10 * SECOND + 300 * MILLI,
+                                .cpu_ns = 300 * MILLI,
+                                .tick = true,
                                 .tick_state = STATE_NATIVE};
 
         t->accounted = 10 * SECOND;
@@ -65,8 +68,12 @@ static void test_tick_claims(struct followed_thread *t, struct stack *stack, str
 }
 
 static void test_unsampled(struct followed_thread *t, struct stack *stack, struct slices *k) {
-        struct observation wait = {.thread = t, .cpu_ns = 200 * MILLI, .wait = true, .reason = STATE_NET,
-                                   .detail = "tcp", .weight = 1};
+        struct observation wait = {.thread = t,
+                                   .cpu_ns = 200 * MILLI,
+                                   .wait = true,
+                                   .reason = STATE_NET,
+                                   .detail = "tcp",
+                                   .weight = 1};
         struct observation tick = {.thread = t, .cpu_ns = 50 * MILLI, .tick = true, .tick_state = STATE_KERNEL};
 
         t->accounted = 20 * SECOND;
@@ -118,8 +125,12 @@ static void test_wait(struct followed_thread *t, struct stack *stack, struct sli
 }
 
 static void test_skipped_and_lost(struct followed_thread *t, struct slices *k) {
-        struct observation o = {.thread = t, .end = 41 * SECOND, .cpu_ns = 100 * MILLI, .skipped_blocked_ns = 200 * MILLI,
-                                .skipped_runnable_ns = 300 * MILLI, .lost_ns = 400 * MILLI};
+        struct observation o = {.thread = t,
+                                .end = 41 * SECOND,
+                                .cpu_ns = 100 * MILLI,
+                                .skipped_blocked_ns = 200 * MILLI,
+                                .skipped_runnable_ns = 300 * MILLI,
+                                .lost_ns = 400 * MILLI};
 
         t->accounted = 40 * SECOND;
         step(&o, NULL, k);
@@ -150,8 +161,14 @@ static void test_refusals(struct followed_thread *t, struct slices *k) {
         o.cpu_ns = SECOND;
         o.end = 49 * SECOND;
         CHECK(aggregate_observation(&o, NULL, keep, k) == -EINVAL);
-        o = (struct observation){.thread = t, .begin = 50 * SECOND, .end = 51 * SECOND, .wait = true,
-                                 .since = 50 * SECOND, .woken = 52 * SECOND, .reason = STATE_NET, .weight = 1};
+        o = (struct observation){.thread = t,
+                                 .begin = 50 * SECOND,
+                                 .end = 51 * SECOND,
+                                 .wait = true,
+                                 .since = 50 * SECOND,
+                                 .woken = 52 * SECOND,
+                                 .reason = STATE_NET,
+                                 .weight = 1};
         CHECK(aggregate_observation(&o, NULL, keep, k) == -EINVAL);
         CHECK(k->n == 0 && unclaimed(t) == 0);
         o.woken = 51 * SECOND;

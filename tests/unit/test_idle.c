@@ -141,7 +141,7 @@ static const char *const busy_stacks[] = {
                 "wait@/srv/gunicorn_workers_sync.py",
                 "_worker@/srv/concurrent/futures/thread.pyx",
                 "do_select@" P311 "selectors.py < serve_forever@" P311 "socketserver.py",
-                "[unknown: no Python frame]@",
+                "[no Python frame]@",
 };
 
 static void test_default_rules(void) {

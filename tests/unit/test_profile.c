@@ -10,8 +10,8 @@ enum { MAIN, FIB, DUMPS, SELECT, FUNCTIONS };
 
 /*
  * web.py, pid 10: thread 11 computes main > fib > fib > fib (600 ms) and main > dumps (300 ms), then waits 2 s for a
- * database; thread 12 is parked in select (idle) since the start. worker.py, pid 20, a child of 10 of another user: main
- * for 100 ms. tool.py, pid 30, a grandchild: no stack for 50 ms.
+ * database; thread 12 is parked in select (idle) since the start. worker.py, pid 20, a child of 10 of another user:
+ * main for 100 ms. tool.py, pid 30, a grandchild: no stack for 50 ms.
  */
 struct world {
         struct store *store;
@@ -81,8 +81,8 @@ static struct world *new_world(void) {
         for (int i = 0; i < 3; i++)
                 run(w->store, w->threads[0], 100 * MILLI, w->dumps);
         wait_for(w->store, w->threads[0], STATE_NET, "tcp 10.0.0.5:5432", 2 * SECOND, 0, w->dumps);
-        w->threads[1]->open = (struct thread_open){
-                .state = THREAD_BLOCKED, .reason = STATE_POLL, .since = BASE, .stack = 1};
+        w->threads[1]->open =
+                        (struct thread_open){.state = THREAD_BLOCKED, .reason = STATE_POLL, .since = BASE, .stack = 1};
         run(w->store, w->threads[2], 100 * MILLI, w->cut);
         end_thread(w->store, w->threads[2]);
         run(w->store, w->threads[3], 50 * MILLI, w->lost);
@@ -224,12 +224,12 @@ static uint64_t wall(struct world *w, struct profile_query *q, size_t *ret_proce
 }
 
 #define ALL (5950 * MILLI)
-#define SELECTED(ns, n, ...)                                                                     \
-        do {                                                                                     \
-                struct profile_query q_ = {.viewer = PROFILE_ANYONE, __VA_ARGS__};               \
-                size_t n_;                                                                       \
-                CHECK_EQUAL(wall(w, &q_, &n_), ns);                                              \
-                CHECK_EQUAL(n_, n);                                                              \
+#define SELECTED(ns, n, ...)                                                       \
+        do {                                                                       \
+                struct profile_query q_ = {.viewer = PROFILE_ANYONE, __VA_ARGS__}; \
+                size_t n_;                                                         \
+                CHECK_EQUAL(wall(w, &q_, &n_), ns);                                \
+                CHECK_EQUAL(n_, n);                                                \
         } while (0)
 
 static void test_selectors(struct world *w) {
@@ -290,7 +290,8 @@ static void test_sort_and_limit(struct world *w) {
         profile_free(p);
         q = question(BY_UNIT | BY_COMMAND | BY_CONTAINER);
         p = ask(w->store, &q, w->now);
-        CHECK(p->rows_n == 3 && strcmp(p->rows[0].unit, "web.service") == 0 && strcmp(p->rows[0].command, "web.py") == 0);
+        CHECK(p->rows_n == 3 && strcmp(p->rows[0].unit, "web.service") == 0 &&
+              strcmp(p->rows[0].command, "web.py") == 0);
         CHECK(strcmp(p->rows[2].container, "abcdef012345") == 0 && strcmp(p->rows[2].unit, "") == 0);
         profile_free(p);
         q = question(BY_STATE | BY_PEER | BY_WAKER);
@@ -346,7 +347,8 @@ static void test_edges(struct world *w) {
 
 /* Two interned functions that are equal, and the two kinds of `[unsampled]`, are one row each. */
 static void test_equal_content(struct world *w) {
-        struct function *again = new_function("fib", "/srv/app/web.py", 10), *named = new_function("[unsampled]", "", 0);
+        struct function *again = new_function("fib", "/srv/app/web.py", 10),
+                        *named = new_function("[unsampled]", "", 0);
         struct stack *twin = new_stack(&again, &(int){11}, 1), *unsampled = new_stack(&named, &(int){0}, 1);
         struct followed_thread *t = new_thread(w->web, 98, w->now);
         struct observation o = {.thread = t, .lost_ns = MILLI, .end = w->now + MILLI};

@@ -142,8 +142,10 @@ static void world_open(struct world *w, size_t i) {
         struct followed_thread *t = w->threads[i];
 
         t->open = (struct thread_open){
-                .state = (enum thread_state)chance(&w->seed, 3), .reason = chance(&w->seed, 2) ? STATE_NET : STATE_OTHER,
-                .since = t->accounted + chance(&w->seed, 2 * SECOND), .stack = chance(&w->seed, STACKS + 1),
+                        .state = (enum thread_state)chance(&w->seed, 3),
+                        .reason = chance(&w->seed, 2) ? STATE_NET : STATE_OTHER,
+                        .since = t->accounted + chance(&w->seed, 2 * SECOND),
+                        .stack = chance(&w->seed, STACKS + 1),
         };
         if (t->open.state != THREAD_ON_CPU && chance(&w->seed, 2))
                 t->open.woken = t->open.since + chance(&w->seed, 2 * SECOND);
@@ -222,8 +224,11 @@ static void test_long_wait_is_a_span(void) {
 
 /* What every query by (thread, function, state) says, as one number that changes with any row. */
 static uint64_t fingerprint(struct store *s, uint64_t since, uint64_t until, uint64_t now) {
-        struct profile_query q = {.since = since, .until = until, .viewer = PROFILE_ANYONE,
-                                  .by = BY_THREAD | BY_FUNCTION | BY_STATE, .sort = SORT_NAME};
+        struct profile_query q = {.since = since,
+                                  .until = until,
+                                  .viewer = PROFILE_ANYONE,
+                                  .by = BY_THREAD | BY_FUNCTION | BY_STATE,
+                                  .sort = SORT_NAME};
         struct profile *p = ask(s, &q, now);
         uint64_t sum = p->rows_n;
 
@@ -261,7 +266,9 @@ static void test_compaction_keeps_sums(void) {
 
         /* Bounds inside a window of 10 s are rounded outward to it. */
         {
-                struct profile_query q = {.since = from + 3 * SECOND, .until = to - 4 * SECOND, .by = BY_STATE,
+                struct profile_query q = {.since = from + 3 * SECOND,
+                                          .until = to - 4 * SECOND,
+                                          .by = BY_STATE,
                                           .viewer = PROFILE_ANYONE};
                 struct profile *p = ask(w->store, &q, now);
 
@@ -278,7 +285,8 @@ static void test_rounding(void) {
         struct profile *p;
 
         for (size_t i = 0; i < THREADS; i++)
-                wait_for(w->store, w->threads[i], STATE_NET, "", base + 60 * SECOND - w->threads[i]->accounted, 0, NULL);
+                wait_for(w->store, w->threads[i], STATE_NET, "", base + 60 * SECOND - w->threads[i]->accounted, 0,
+                         NULL);
         q.since = base + 20 * SECOND + 1;
         q.until = base + 30 * SECOND + 1;
         p = ask(w->store, &q, now);
@@ -331,12 +339,14 @@ static void test_skipped(void) {
         CHECK_EQUAL(p->states[STATE_OTHER], 451 * MILLI + 1);
         CHECK(p->rows_n == 2); /* f1 calls f0 */
         CHECK_EQUAL(p->rows[0].own[STATE_OTHER], 451 * MILLI + 1);
-        CHECK(p->rows[1].total[STATE_OTHER] >= 150 * MILLI + 333333 && p->rows[1].total[STATE_OTHER] <= 150 * MILLI + 333334);
+        CHECK(p->rows[1].total[STATE_OTHER] >= 150 * MILLI + 333333 &&
+              p->rows[1].total[STATE_OTHER] <= 150 * MILLI + 333334);
         CHECK_EQUAL(p->rows[0].waits.count, 6); /* each stands for three */
         profile_free(p);
 
         /* Nobody claims what was skipped in the next window; and run-queue time is not what blocked waits claim. */
-        o = (struct observation){.thread = t, .end = base + SECOND, .skipped_runnable_ns = base + SECOND - t->accounted};
+        o = (struct observation){
+                        .thread = t, .end = base + SECOND, .skipped_runnable_ns = base + SECOND - t->accounted};
         observe(w->store, &o, NULL);
         o = (struct observation){.thread = t, .end = base + 2 * SECOND, .skipped_blocked_ns = SECOND};
         observe(w->store, &o, NULL);
@@ -358,7 +368,8 @@ static void test_open_grows(void) {
                 end_thread(w->store, w->threads[i]);
         run(w->store, t, 10 * MILLI, w->stacks[2]);
         now = t->accounted;
-        t->open = (struct thread_open){.state = THREAD_BLOCKED, .reason = STATE_LOCK, .since = now + 5 * MILLI, .stack = 3};
+        t->open = (struct thread_open){
+                        .state = THREAD_BLOCKED, .reason = STATE_LOCK, .since = now + 5 * MILLI, .stack = 3};
         for (uint64_t grown = 1; grown <= 20; grown++) {
                 uint64_t at = now + grown * SECOND;
 
