@@ -119,9 +119,10 @@ int profile_stats_print(struct output *o, const json_t *answer, const char *sort
                 if (callees)
                         add_others(&t, json_object_get(row, "callees"), "  -> ");
         }
-        buffer_printf(&loss, "%zu functions in %.3f %s seconds, %.3f idle, loss ", json_array_size(rows),
-                      (double)ns / 1e9, cpu ? "CPU" : "thread", (double)idle / 1e9);
-        rows_loss(&loss, json_object_get(answer, "loss"));
+        buffer_printf(&loss, "%zu function%s in %.3f %s seconds, %.3f idle, loss ", json_array_size(rows),
+                      json_array_size(rows) == 1 ? "" : "s", (double)ns / 1e9, cpu ? "CPU" : "thread",
+                      (double)idle / 1e9);
+        rows_loss(&loss, json_object_get(answer, "loss"), 2);
         if (buffer_terminate(&loss) < 0)
                 return -ENOMEM;
         output_paragraph(o, loss.data);

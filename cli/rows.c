@@ -96,7 +96,44 @@ static void add_count(struct buffer *b, const char *before, uint64_t n, const ch
         buffer_printf(b, "%s%" PRIu64 " %s", before, n, n == 1 ? one : many);
 }
 
-void rows_loss(struct buffer *b, const json_t *loss) {
+/* The largest cause that is smaller than `below`, or as large and later by name than `after`. */
+static const char *next_cause(json_t *causes, json_int_t below, const char *after, json_int_t *ret) {
+        const char *found = NULL, *name;
+        json_int_t best = 0;
+        json_t *value;
+
+        json_object_foreach (causes, name, value) {
+                json_int_t n = json_integer_value(value);
+
+                if (n <= 0 || n > below || (n == below && after && strcmp(name, after) <= 0))
+                        continue;
+                if (!found || n > best || (n == best && strcmp(name, found) < 0)) {
+                        found = name;
+                        best = n;
+                }
+        }
+        *ret = best;
+        return found;
+}
+
+static void add_causes(struct buffer *b, json_t *causes, size_t most) {
+        json_int_t n = INT64_MAX;
+        const char *cause = NULL;
+
+        for (size_t i = 0; i <= most; i++) {
+                cause = next_cause(causes, n, cause, &n);
+                if (!cause) {
+                        buffer_add_string(b, i > 0 ? ")" : "");
+                        return;
+                }
+                buffer_add_string(b, i == 0 ? " (" : ", ");
+                if (i < most)
+                        buffer_printf(b, "%s %" JSON_INTEGER_FORMAT, cause, n);
+        }
+        buffer_add_string(b, "...)");
+}
+
+void rows_loss(struct buffer *b, const json_t *loss, size_t causes) {
         static const struct {
                 const char *name, *one, *many;
         } kinds[] = {
@@ -106,10 +143,7 @@ void rows_loss(struct buffer *b, const json_t *loss) {
                         {"incomplete_stacks", "incomplete stack", "incomplete stacks"},
                         {"unresolved_frames", "unresolved frame", "unresolved frames"},
         };
-        const json_t *causes = json_object_get(loss, "causes");
         size_t before = b->size;
-        const char *separator = " (", *cause;
-        json_t *n;
 
         for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
                 if (rows_number(loss, kinds[i].name) > 0)
@@ -117,14 +151,7 @@ void rows_loss(struct buffer *b, const json_t *loss) {
                                   kinds[i].many);
         if (b->size == before)
                 buffer_add_string(b, "none");
-        json_object_foreach ((json_t *)causes, cause, n) {
-                if (json_integer_value(n) <= 0)
-                        continue;
-                buffer_printf(b, "%s%s %" JSON_INTEGER_FORMAT, separator, cause, json_integer_value(n));
-                separator = ", ";
-        }
-        if (*separator == ',')
-                buffer_add_string(b, ")");
+        add_causes(b, json_object_get(loss, "causes"), causes);
 }
 
 /* Members that a daemon may give beside the totals. */
@@ -156,7 +183,7 @@ void rows_heading(struct buffer *b, const json_t *answer) {
         add_duration(b, ", CPU ", rows_number(totals, "cpu_ns"));
         add_duration(b, ", idle ", rows_number(totals, "idle_ns"));
         buffer_add_string(b, ", loss ");
-        rows_loss(b, json_object_get(answer, "loss"));
+        rows_loss(b, json_object_get(answer, "loss"), 2);
 }
 
 void rows_idle_note(struct buffer *b, const json_t *answer) {

@@ -25,8 +25,8 @@ bool rows_nothing(const json_t *answer);
 /* `function (file:line)`. */
 void rows_frame(struct buffer *b, const json_t *frame);
 
-/* `12 dropped events, 3 truncated stacks (cause 12)`; `none`. */
-void rows_loss(struct buffer *b, const json_t *loss);
+/* `12 dropped events, 3 truncated stacks (cause 12)`; `none`. At most `causes` of the causes, the largest. */
+void rows_loss(struct buffer *b, const json_t *loss, size_t causes);
 
 /* Whether `by` of the answer names this key. */
 bool rows_by(const json_t *answer, const char *key);

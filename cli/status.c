@@ -66,7 +66,7 @@ static void print_loss(struct output *o, const json_t *answer) {
                 buffer_printf(&b, "%" PRIu64, records);
                 print_line(o, "events", &b);
         }
-        rows_loss(&c, json_object_get(answer, "loss"));
+        rows_loss(&c, json_object_get(answer, "loss"), SIZE_MAX - 1);
         print_line(o, "loss", &c);
 }
 

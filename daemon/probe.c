@@ -26,9 +26,11 @@ struct probe {
         struct perf_buffer *mappings;
         struct bpf_link *task_iter;
         struct bpf_link *starts[TARGETS_MAX];
+        bool targets[TARGETS_MAX]; /* in use */
         struct bpf_link *ticks[CPUS_MAX];
         int tick_fds[CPUS_MAX]; /* owned by the links; for PERF_EVENT_IOC_PERIOD */
         int cpus_n;             /* possible ones */
+        char online[256];       /* as the kernel lists them: a change means that one came or went */
         int stats_fd;
         unsigned rate;
         uint64_t overhead_ns;
@@ -132,15 +134,21 @@ static bool cpu_is_online(int cpu) {
 }
 
 int probe_cover_cpus(struct probe *p) {
+        _cleanup_fclose_ FILE *f = fopen("/sys/devices/system/cpu/online", "re");
+        char online[sizeof(p->online)] = "";
+
+        if (f && fgets(online, sizeof(online), f) && strcmp(online, p->online) == 0)
+                return 0;
+        memcpy(p->online, online, sizeof(online));
         for (int cpu = 0; cpu < p->cpus_n; cpu++) {
-                bool online = cpu_is_online(cpu);
+                bool present = cpu_is_online(cpu);
                 int r;
 
-                if (online && !p->ticks[cpu]) {
+                if (present && !p->ticks[cpu]) {
                         r = probe_attach_tick(p, cpu);
                         if (r < 0 && r != -ENODEV)
                                 return r;
-                } else if (!online && p->ticks[cpu]) {
+                } else if (!present && p->ticks[cpu]) {
                         bpf_link__destroy(p->ticks[cpu]); /* an event does not come back with its CPU */
                         p->ticks[cpu] = NULL;
                 }
@@ -287,6 +295,7 @@ int probe_add_target(struct probe *p, uint32_t index, const struct target *t, co
         if (bpf_map_update_elem(bpf_map__fd(p->skel->maps.targets), &index, t, BPF_ANY) < 0 ||
             bpf_map_update_elem(bpf_map__fd(p->skel->maps.images), &index, image, BPF_ANY) < 0)
                 return -errno;
+        p->targets[index] = true;
         if (!probe_offset)
                 return 0;
         /* Through the descriptor: the file may lie in a container, be replaced or deleted. The inode is what counts. */
@@ -400,6 +409,37 @@ static int probe_counter(const struct probe *p, uint32_t counter, uint64_t *ret)
                 sum += values[i];
         *ret = sum;
         return 0;
+}
+
+static _printf_(3, 4) struct probe_feature feature(const char *name, bool ok, const char *format, ...) {
+        struct probe_feature f = {.name = name, .ok = ok};
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(f.why, sizeof(f.why), format, ap);
+        va_end(ap);
+        return f;
+}
+
+void probe_features(const struct probe *p, struct probe_feature ret[PROBE_FEATURES]) {
+        int ticks = 0, online = 0, starts = 0, targets = 0;
+
+        for (int cpu = 0; cpu < p->cpus_n; cpu++) {
+                ticks += p->ticks[cpu] != NULL;
+                online += cpu_is_online(cpu);
+        }
+        for (size_t i = 0; i < TARGETS_MAX; i++) {
+                starts += p->starts[i] != NULL;
+                targets += p->targets[i];
+        }
+        ret[0] = feature("cpu-clock", ticks == online, "%u Hz on %d of %d CPUs", p->rate, ticks, online);
+        ret[1] = feature("switches", p->skel->links.on_switch != NULL, "BTF tracepoints of the scheduler%s",
+                         p->skel->bss->settings.resting ? ", resting now" : "");
+        ret[2] = feature("starts", starts == targets, "%d of %d interpreter binaries have a probe at their start", starts,
+                         targets);
+        ret[3] = feature("mappings", p->mappings != NULL, "new binaries are found as they are mapped");
+        ret[4] = feature("statistics", p->stats_fd >= 0, p->stats_fd >= 0 ? "kernel.bpf_stats, by descriptor"
+                                                                          : "the cost of BPF is not known to the governor");
 }
 
 int probe_stats(const struct probe *p, struct probe_stats *ret) {

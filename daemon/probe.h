@@ -72,6 +72,15 @@ struct probe_program {
         uint64_t runs, ns; /* since loading, as BPF statistics count */
 };
 
+/* What of the kernel is used, or why it is not. */
+struct probe_feature {
+        const char *name;
+        bool ok;
+        char why[96];
+};
+
+#define PROBE_FEATURES 5
+
 struct probe_stats {
         struct probe_program programs[16];
         size_t programs_n;
@@ -81,3 +90,4 @@ struct probe_stats {
 };
 
 int probe_stats(const struct probe *p, struct probe_stats *ret);
+void probe_features(const struct probe *p, struct probe_feature ret[PROBE_FEATURES]);

@@ -16,15 +16,6 @@ uint64_t report_bpf_ns(const struct probe_stats *before, const struct probe_stat
         return sum;
 }
 
-static const struct serve_feature features[] = {
-        {"cpu-clock", true, "perf events on every CPU"},
-        {"sched-tracepoints", true, "BTF tracepoints"},
-        {"task-storage", true, "books are kept with the task"},
-        {"bpf-loop", true, "stacks of up to 1024 Python frames"},
-        {"uprobe", true, "processes are found at their first Python instruction"},
-        {"mmap2", true, "new interpreter binaries are found as they are mapped"},
-};
-
 int report_status(struct report *r, const struct report_stages *s, struct serve_status *ret) {
         struct store_counters store;
         int e;
@@ -36,11 +27,16 @@ int report_status(struct report *r, const struct report_stages *s, struct serve_
                 r->programs[i] = (struct serve_program){
                         .name = r->stats.programs[i].name, .runs = r->stats.programs[i].runs, .ns = r->stats.programs[i].ns,
                 };
+        probe_features(s->probe, r->probed);
+        for (size_t i = 0; i < PROBE_FEATURES; i++)
+                r->features[i] = (struct serve_feature){
+                        .name = r->probed[i].name, .ok = r->probed[i].ok, .why = r->probed[i].why,
+                };
         governor_describe(s->governor, r->setting, sizeof(r->setting));
         store_counters(s->store, &store);
         *ret = (struct serve_status){
                 .uptime_ns = clock_monotonic_ns() - r->started,
-                .features = features, .features_n = ARRAY_SIZE(features),
+                .features = r->features, .features_n = PROBE_FEATURES,
                 .programs = r->programs, .programs_n = r->stats.programs_n,
                 .records = ingest_counters(s->ingest)->records,
                 .history_oldest = store.oldest, .history_bytes = store.bytes,

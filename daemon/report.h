@@ -25,6 +25,8 @@ struct report {
         uint64_t started;
         struct probe_stats stats;
         struct serve_program programs[16];
+        struct probe_feature probed[PROBE_FEATURES];
+        struct serve_feature features[PROBE_FEATURES];
         char setting[96];
 };
 

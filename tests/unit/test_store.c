@@ -148,7 +148,7 @@ static void world_open(struct world *w, size_t i) {
                         .stack = chance(&w->seed, STACKS + 1),
         };
         if (t->open.state != THREAD_ON_CPU && chance(&w->seed, 2))
-                t->open.woken = t->open.since + chance(&w->seed, 2 * SECOND);
+                t->open.woken = t->open.since + chance(&w->seed, 3 * SECOND) - SECOND; /* it may come before */
 }
 
 static void world_check(struct world *w, uint64_t now) {
