@@ -137,7 +137,7 @@ SHELL_FILES := .ci/run tests/run tests/demo.sh $(shell git ls-files 'tests/*.sh'
 lint:
 	$(call say,FORMAT,clang-format) clang-format --dry-run --Werror $(C_FILES)
 	$(call say,LINT,cppcheck) cppcheck --quiet --error-exitcode=1 --inline-suppr --enable=warning,portability \
-		--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=nullPointerRedundantCheck -D_GNU_SOURCE \
+		--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=nullPointerRedundantCheck --suppress=memleak --suppress=resourceLeak -D_GNU_SOURCE \
 		-Idaemon -Ibpf daemon cli
 	$(call say,LINT,shellcheck) shellcheck $(SHELL_FILES)
 	$(call say,LINT,SPDX) ! git grep -L SPDX-License-Identifier -- '*.c' '*.h' '*.sh' '*.bats' '*.py' Makefile | grep .

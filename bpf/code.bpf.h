@@ -80,7 +80,8 @@ static __always_inline u64 code_field(const struct code_scratch *c, u16 offset) 
         return *(const u64 *)(c->fields + (offset & 0xf8));
 }
 
-/* Appends a string's characters at data[*used]; says how many bytes and how wide they are. False when it is not whole. */
+/* Appends a string's characters at data[*used]; says how many bytes and how wide they are. False when it is not whole.
+ */
 static __always_inline bool code_add_string(struct code_scratch *c, const struct target *target, u64 string, u32 max,
                                             u32 *used, u16 *ret_size, u8 *ret_kind) {
         u64 length = 0;
@@ -93,7 +94,8 @@ static __always_inline bool code_add_string(struct code_scratch *c, const struct
         kind = (state >> (target->unicode_kind_shift & 31)) & 7;
         if (!(state >> (target->unicode_compact_bit & 31) & 1) || (kind != 1 && kind != 2 && kind != 4))
                 return false;
-        string += state >> (target->unicode_ascii_bit & 31) & 1 ? target->unicode_ascii_data : target->unicode_compact_data;
+        string += state >> (target->unicode_ascii_bit & 31) & 1 ? target->unicode_ascii_data
+                                                                : target->unicode_compact_data;
         if (length > max / kind) {
                 length = max / kind;
                 whole = false;
@@ -138,16 +140,18 @@ static __noinline int code_send(struct code_scratch *c, const struct target *tar
                 return -1;
         e = &c->event;
         *e = (struct event_code){
-                .event = *from, .code = code, .fingerprint = fingerprint,
-                .firstlineno = *(u32 *)(c->fields + (target->code_firstlineno & 0xfc)),
+                        .event = *from,
+                        .code = code,
+                        .fingerprint = fingerprint,
+                        .firstlineno = *(u32 *)(c->fields + (target->code_firstlineno & 0xfc)),
         };
         whole &= code_add_string(c, target, code_field(c, target->code_name), CODE_STRING_MAX, &used, &e->name_size,
                                  &e->name_kind);
         if (target->code_qualname != TARGET_NONE)
                 whole &= code_add_string(c, target, code_field(c, target->code_qualname), CODE_STRING_MAX, &used,
                                          &e->qualname_size, &e->qualname_kind);
-        whole &= code_add_string(c, target, code_field(c, target->code_filename), CODE_PATH_MAX, &used, &e->filename_size,
-                                 &e->filename_kind);
+        whole &= code_add_string(c, target, code_field(c, target->code_filename), CODE_PATH_MAX, &used,
+                                 &e->filename_size, &e->filename_kind);
         whole &= code_add_table(c, target, code_field(c, target->code_linetable), &used, &e->table_size);
         size = sizeof(*e) + used;
         e->event.kind = EVENT_CODE;
@@ -177,9 +181,10 @@ static __always_inline int code_check(struct sending *s, u64 code, u32 *ret_vers
                 count(COUNTER_FRAME_TORN);
                 return -1;
         }
-        value.fingerprint = hash_mix(hash_mix(hash_mix(code_field(c, target->code_name), code_field(c, target->code_filename)),
-                                              code_field(c, target->code_linetable)),
-                                     *(u32 *)(c->fields + (target->code_firstlineno & 0xfc)));
+        value.fingerprint = hash_mix(
+                        hash_mix(hash_mix(code_field(c, target->code_name), code_field(c, target->code_filename)),
+                                 code_field(c, target->code_linetable)),
+                        *(u32 *)(c->fields + (target->code_firstlineno & 0xfc)));
         known = bpf_map_lookup_elem(&codes, &key);
         if (known && known->fingerprint == value.fingerprint) {
                 *ret_version = known->version;

@@ -17,6 +17,7 @@
 #define CODE_PATH_MAX 384
 #define CODE_TABLE_MAX 8192 /* bytes of a line table that BPF copies; user space fetches longer ones */
 #define THREAD_COMM_MAX 16
+#define PROCESS_ANCESTORS 8
 
 enum event_kind {
         EVENT_NONE,
@@ -73,12 +74,13 @@ struct event_books {
 struct event_process {
         struct event event;
         __u64 runtime;
-        __u64 start; /* of the process, CLOCK_MONOTONIC */
-        __u32 parent;
+        __u64 start;                        /* of the process, CLOCK_MONOTONIC */
+        __u32 ancestors[PROCESS_ANCESTORS]; /* pids: its parent, that one's parent, ... 0 ends them */
         __u32 target;
+        __u32 reserved;
         __u64 parent_scope; /* forked from this one; 0: found or exec'd */
         __u32 uid;
-        __u32 reserved;
+        __u32 reserved2;
         char comm[THREAD_COMM_MAX];
 };
 
@@ -103,8 +105,8 @@ struct event_wait {
         __u64 stack;
         __u64 since;
         __u64 woken;
-        __u32 reason; /* enum wait_reason */
-        __u32 weight; /* 1/p, p being the probability with which this wait was walked */
+        __u32 reason;  /* enum wait_reason */
+        __u32 weight;  /* 1/p, p being the probability with which this wait was walked */
         __s32 syscall; /* number, or -1 outside any */
         __u32 reserved;
 };
@@ -114,10 +116,10 @@ struct event_state {
         struct event_books books; /* as if the thread had been switched at `time` */
         __u64 stack;
         __u64 since;
-        __u64 woken;        /* 0: not yet */
+        __u64 woken;          /* 0: not yet */
         __u64 thread_pointer; /* fs_base: what PyThreadState.thread_id equals */
-        __u64 switches;     /* nvcsw + nivcsw: unchanged means that it has not run */
-        __u32 state;        /* enum thread_state */
+        __u64 switches;       /* nvcsw + nivcsw: unchanged means that it has not run */
+        __u32 state;          /* enum thread_state */
         __u32 reason;
         __s32 syscall;
         __u32 reserved;
@@ -142,8 +144,8 @@ struct event_code {
 
 /* One Python frame. */
 struct event_frame {
-        __u64 code;  /* address of the code object; 0: a frame that could not be read */
-        __s32 lasti; /* byte offset of the instruction in the code; < 0: not started */
+        __u64 code;    /* address of the code object; 0: a frame that could not be read */
+        __s32 lasti;   /* byte offset of the instruction in the code; < 0: not started */
         __u32 version; /* of the code address: raised each time the address is reused */
 };
 
@@ -174,7 +176,7 @@ enum event_count {
 
 _Static_assert(sizeof(struct event) == 32, "contract");
 _Static_assert(sizeof(struct event_books) == 40, "contract");
-_Static_assert(sizeof(struct event_process) == 32 + 56, "contract");
+_Static_assert(sizeof(struct event_process) == 32 + 88, "contract");
 _Static_assert(sizeof(struct event_thread) == 72 + 16, "contract");
 _Static_assert(sizeof(struct event_tick) == 72 + 16, "contract");
 _Static_assert(sizeof(struct event_wait) == 72 + 40, "contract");

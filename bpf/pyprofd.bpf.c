@@ -103,7 +103,8 @@ SEC("perf_event")
 int on_tick(struct bpf_perf_event_data *ctx) {
         struct task_struct *task = bpf_get_current_task_btf();
         struct thread *t = bpf_task_storage_get(&threads, task, NULL, 0);
-        u64 flags = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > RING_WATERMARK ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+        u64 flags = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > RING_WATERMARK ? BPF_RB_FORCE_WAKEUP
+                                                                                   : BPF_RB_NO_WAKEUP;
 
         if (t)
                 thread_tick(t, task, &ctx->regs, flags);

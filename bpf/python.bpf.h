@@ -5,16 +5,16 @@
  * Thread state: Include/cpython/pystate.h; frames: Include/internal/pycore_frame.h (3.11-) and Include/frameobject.h;
  * the data stack: push_chunk() in Python/pystate.c. What lies where comes from struct target.
  *
- * Nothing read from the target is trusted: every loop is bounded, every pointer may be wild, and every offset that enters
- * an address in our own memory is masked to its array. All of this runs with interrupts off, on the CPU whose scratch
- * it is handed.
+ * Nothing read from the target is trusted: every loop is bounded, every pointer may be wild, and every offset that
+ * enters an address in our own memory is masked to its array. All of this runs with interrupts off, on the CPU whose
+ * scratch it is handed.
  */
 #pragma once
 
-#define WALK_BLOCK 4096          /* bytes of data stack read at a time */
-#define WALK_SHIMS 1024          /* C-stack shims among the frames before giving up */
+#define WALK_BLOCK 4096            /* bytes of data stack read at a time */
+#define WALK_SHIMS 1024            /* C-stack shims among the frames before giving up */
 #define WALK_CHUNK_MIN (16 * 1024) /* DATA_STACK_CHUNK_SIZE: no chunk is smaller */
-#define WALK_STATES_MAX 2048     /* thread states looked at in one search */
+#define WALK_STATES_MAX 2048       /* thread states looked at in one search */
 
 struct walk_frame {
         u64 code;

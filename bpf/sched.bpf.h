@@ -2,9 +2,9 @@
 /*
  * The books of one thread: on-CPU, runnable and blocked nanoseconds, exactly, from the scheduler's own transitions.
  *
- * They live with the task (task storage), never in a per-CPU map: a thread wakes on another CPU than it went to sleep on.
- * Kernel: __schedule() in kernel/sched/core.c calls trace_sched_switch() with the run-queue lock held and prev's memory
- * still mapped; ttwu_do_wakeup() calls trace_sched_wakeup().
+ * They live with the task (task storage), never in a per-CPU map: a thread wakes on another CPU than it went to sleep
+ * on. Kernel: __schedule() in kernel/sched/core.c calls trace_sched_switch() with the run-queue lock held and prev's
+ * memory still mapped; ttwu_do_wakeup() calls trace_sched_wakeup().
  */
 #pragma once
 
@@ -22,10 +22,10 @@ struct thread {
 
         u64 since; /* when the present state began */
         u64 cpu, runnable, blocked, skipped;
-        u64 woken; /* of a blocked thread, 0: not yet */
-        u8 state;  /* enum thread_state */
-        u8 reason; /* enum wait_reason */
-        u8 reuses; /* its code addresses have been seen reused */
+        u64 woken;  /* of a blocked thread, 0: not yet */
+        u8 state;   /* enum thread_state */
+        u8 reason;  /* enum wait_reason */
+        u8 reuses;  /* its code addresses have been seen reused */
         u8 several; /* several interpreters: a cached thread state must be the active one */
         u16 stack_flags;
         u16 reserved;
@@ -35,7 +35,7 @@ struct thread {
 
         u64 tstate; /* address of its PyThreadState, 0: not found */
         u64 searched;
-        u64 miss; /* how long to wait before the next search */
+        u64 miss;   /* how long to wait before the next search */
         u64 recent; /* moving average of its waits, ns */
 
         /* The kernel's own totals at its last switch-out that was looked at: what bridges a rest. */
@@ -118,7 +118,8 @@ static __always_inline u64 task_switches(const struct task_struct *task) {
  * has been switched out since its last switch-out that was looked at, if nothing was missed.
  * __schedule() raises the count before trace_sched_switch().
  */
-static __always_inline bool thread_is_stale(struct thread *t, const struct task_struct *task, bool on_cpu, u32 expected) {
+static __always_inline bool thread_is_stale(struct thread *t, const struct task_struct *task, bool on_cpu,
+                                            u32 expected) {
         if (t->epoch == settings.epoch)
                 return false;
         if ((t->state == THREAD_ON_CPU) != on_cpu || task_switches(task) != t->switches + expected)

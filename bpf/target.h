@@ -49,10 +49,10 @@ struct target {
 
         /* PyFrameObject or _PyInterpreterFrame */
         __u16 frame_code;
-        __u16 frame_previous; /* f_back or previous */
-        __u16 frame_instr;    /* f_lasti (int), prev_instr or instr_ptr */
-        __u16 frame_owner;    /* char owner, 3.12 and later; 3.11 has is_entry and no shim frames */
-        __u16 frame_size;     /* bytes to read to have all of the fields above; a multiple of 8 */
+        __u16 frame_previous;   /* f_back or previous */
+        __u16 frame_instr;      /* f_lasti (int), prev_instr or instr_ptr */
+        __u16 frame_owner;      /* char owner, 3.12 and later; 3.11 has is_entry and no shim frames */
+        __u16 frame_size;       /* bytes to read to have all of the fields above; a multiple of 8 */
         __u16 frame_owner_skip; /* frames with owner >= this are not Python code (C-stack shims) */
 
         /* PyCodeObject */
@@ -76,8 +76,8 @@ struct target {
         __u8 unicode_compact_bit;
         __u8 unicode_ascii_bit;
         __u8 reserved[3];
-        __u16 tstate_size;    /* bytes to read to have all of the fields of the thread state above; a multiple of 8 */
-        __u16 code_fields;    /* first of the fields of the code object above: what a fingerprint is made of */
+        __u16 tstate_size; /* bytes to read to have all of the fields of the thread state above; a multiple of 8 */
+        __u16 code_fields; /* first of the fields of the code object above: what a fingerprint is made of */
 };
 
 #define TARGET_TSTATE_MAX 504 /* most bytes of a thread state, a frame and a code object that BPF reads */

@@ -165,7 +165,8 @@ static __always_inline void thread_switch_in(struct thread *t, struct task_struc
 }
 
 static __always_inline u32 thread_mode(const struct thread *t, const bpf_user_pt_regs_t *regs) {
-        u64 ip = regs->ip, cs = *(const volatile u64 *)&regs->cs; /* u16 since FRED; the context allows whole words only */
+        u64 ip = regs->ip,
+            cs = *(const volatile u64 *)&regs->cs; /* u16 since FRED; the context allows whole words only */
 
         if ((cs & 3) != 3)
                 return TICK_KERNEL;
@@ -202,7 +203,8 @@ static __always_inline void thread_tick(struct thread *t, struct task_struct *ta
         bpf_ringbuf_submit(e, wakeup);
 }
 
-static __always_inline void thread_record(const struct thread *t, struct task_struct *task, u16 kind, u32 tid, u64 now) {
+static __always_inline void thread_record(const struct thread *t, struct task_struct *task, u16 kind, u32 tid,
+                                          u64 now) {
         struct event_thread *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 
         if (!e) {
@@ -213,6 +215,14 @@ static __always_inline void thread_record(const struct thread *t, struct task_st
         books_fill(&e->books, t, now);
         bpf_probe_read_kernel(e->comm, sizeof(e->comm), task->comm);
         bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline void process_ancestors(struct task_struct *task, u32 ancestors[PROCESS_ANCESTORS]) {
+#pragma unroll
+        for (int i = 0; i < PROCESS_ANCESTORS; i++) {
+                task = BPF_CORE_READ(task, real_parent);
+                ancestors[i] = BPF_CORE_READ(task, tgid);
+        }
 }
 
 static __always_inline void process_record(const struct thread *t, struct task_struct *task, u16 kind, u64 now,
@@ -226,11 +236,11 @@ static __always_inline void process_record(const struct thread *t, struct task_s
         event_init(&e->event, kind, sizeof(*e), t, now, task->tgid, task->pid);
         e->runtime = t->runtime;
         e->start = BPF_CORE_READ(task, group_leader, start_time);
-        e->parent = BPF_CORE_READ(task, real_parent, tgid);
+        process_ancestors(task, e->ancestors);
         e->target = t->target;
         e->parent_scope = parent_scope;
         e->uid = BPF_CORE_READ(task, cred, uid.val);
-        e->reserved = 0;
+        e->reserved = e->reserved2 = 0;
         bpf_probe_read_kernel(e->comm, sizeof(e->comm), task->comm);
         bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP); /* its command line may not be there for long */
 }
@@ -250,20 +260,34 @@ static __always_inline struct thread *thread_new(struct task_struct *task, const
                 return NULL;
         }
         *t = (struct thread){
-                .scope = p->scope, .runtime = p->runtime, .code_type = p->code_type, .text_start = p->text_start,
-                .text_end = p->text_end, .target = p->target, .since = now, .state = state, .weight = 1,
-                .reason = state == THREAD_RUNNABLE ? WAIT_RUNQ : WAIT_OTHER, .syscall = -1,
-                .stack_flags = EVENT_STACK_SKIPPED, .recent = LONG_WAIT_NS,
+                        .scope = p->scope,
+                        .runtime = p->runtime,
+                        .code_type = p->code_type,
+                        .text_start = p->text_start,
+                        .text_end = p->text_end,
+                        .target = p->target,
+                        .since = now,
+                        .state = state,
+                        .weight = 1,
+                        .reason = state == THREAD_RUNNABLE ? WAIT_RUNQ : WAIT_OTHER,
+                        .syscall = -1,
+                        .stack_flags = EVENT_STACK_SKIPPED,
+                        .recent = LONG_WAIT_NS,
         };
         thread_snapshot(t, task);
         return t;
 }
 
-static __always_inline void thread_fork(const struct thread *from, struct task_struct *parent, struct task_struct *child) {
+static __always_inline void thread_fork(const struct thread *from, struct task_struct *parent,
+                                        struct task_struct *child) {
         u64 now = bpf_ktime_get_ns();
         struct process p = {
-                .scope = from->scope, .runtime = from->runtime, .code_type = from->code_type,
-                .text_start = from->text_start, .text_end = from->text_end, .target = from->target,
+                        .scope = from->scope,
+                        .runtime = from->runtime,
+                        .code_type = from->code_type,
+                        .text_start = from->text_start,
+                        .text_end = from->text_end,
+                        .target = from->target,
         };
         struct thread *t;
         u32 pid = child->tgid;

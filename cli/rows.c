@@ -138,7 +138,6 @@ void rows_loss(struct buffer *b, const json_t *loss, size_t causes) {
                 const char *name, *one, *many;
         } kinds[] = {
                         {"dropped_events", "dropped event", "dropped events"},
-                        {"stacks", "lost stack", "lost stacks"},
                         {"truncated_stacks", "truncated stack", "truncated stacks"},
                         {"incomplete_stacks", "incomplete stack", "incomplete stacks"},
                         {"unresolved_frames", "unresolved frame", "unresolved frames"},

@@ -90,17 +90,17 @@ int answer_status(const struct answer_context *x, const struct api_request *requ
                 return r;
         if (uname(&uname_) < 0)
                 return -errno;
-        document = json_pack("{s:i, s:{s:s, s:i, s:I, s:I, s:I}, s:{s:s, s:o}, s:{s:o, s:I}, s:{s:I, s:I}, s:{s:I, "
-                             "s:I}, s:{s:f, s:f, s:o}, s:o}",
-                             "version", 1, "daemon", "version", VERSION, "pid", (int)getpid(), "uptime_ns",
-                             (json_int_t)s.uptime_ns, "cpu_ns", (json_int_t)own_cpu_ns(), "rss_bytes",
-                             (json_int_t)own_rss_bytes(), "kernel", "release", uname_.release, "features",
-                             features_to_json(&s), "bpf", "programs", programs_to_json(&s), "records",
-                             (json_int_t)s.records, "followed", "processes", (json_int_t)count.processes, "threads",
-                             (json_int_t)count.threads, "history", "oldest",
-                             s.history_oldest ? (json_int_t)s.history_oldest + x->epoch_offset_ns : 0, "bytes",
-                             (json_int_t)s.history_bytes, "budget", "limit", s.budget_limit, "cost", s.budget_cost,
-                             "setting", text_to_json(s.budget_setting), "loss", answer_loss(x));
+        document = json_pack(
+                        "{s:i, s:{s:s, s:i, s:I, s:I, s:I}, s:{s:s, s:o}, s:{s:o, s:I}, s:{s:I, s:I}, s:{s:I, "
+                        "s:I}, s:{s:f, s:f, s:o, s:i}, s:o}",
+                        "version", 1, "daemon", "version", VERSION, "pid", (int)getpid(), "uptime_ns",
+                        (json_int_t)s.uptime_ns, "cpu_ns", (json_int_t)own_cpu_ns(), "rss_bytes",
+                        (json_int_t)own_rss_bytes(), "kernel", "release", uname_.release, "features",
+                        features_to_json(&s), "bpf", "programs", programs_to_json(&s), "records", (json_int_t)s.records,
+                        "followed", "processes", (json_int_t)count.processes, "threads", (json_int_t)count.threads,
+                        "history", "oldest", s.history_oldest ? (json_int_t)s.history_oldest + x->epoch_offset_ns : 0,
+                        "bytes", (json_int_t)s.history_bytes, "budget", "limit", s.budget_limit, "cost", s.budget_cost,
+                        "setting", text_to_json(s.budget_setting), "rate", (int)s.budget_rate, "loss", answer_loss(x));
         if (!document)
                 return -ENOMEM;
         *ret = document;

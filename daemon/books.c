@@ -14,10 +14,10 @@ static uint64_t grown(uint64_t now, uint64_t before) {
 
 static struct delta books_delta(const struct event_books *now, const struct event_books *before) {
         return (struct delta){
-                .cpu = grown(now->cpu_ns, before->cpu_ns),
-                .runnable = grown(now->runnable_ns, before->runnable_ns),
-                .blocked = grown(now->blocked_ns, before->blocked_ns),
-                .skipped = grown(now->skipped_ns, before->skipped_ns),
+                        .cpu = grown(now->cpu_ns, before->cpu_ns),
+                        .runnable = grown(now->runnable_ns, before->runnable_ns),
+                        .blocked = grown(now->blocked_ns, before->blocked_ns),
+                        .skipped = grown(now->skipped_ns, before->skipped_ns),
         };
 }
 

@@ -25,10 +25,10 @@
 #include "serve.h"
 #include "store.h"
 
-#define DRAIN_USEC (200 * 1000ULL)    /* how long a record may lie in the ring buffer; its fill level wakes us earlier */
-#define MAPPINGS_USEC (10 * 1000ULL)  /* least time between two readings of new mappings */
+#define DRAIN_USEC (200 * 1000ULL)   /* how long a record may lie in the ring buffer; its fill level wakes us earlier */
+#define MAPPINGS_USEC (10 * 1000ULL) /* least time between two readings of new mappings */
 #define SECOND_USEC (1000 * 1000ULL)
-#define SLACK_USEC (10 * 1000ULL)     /* by how much timers may be late, so that the kernel can bundle them */
+#define SLACK_USEC (10 * 1000ULL) /* by how much timers may be late, so that the kernel can bundle them */
 #define DUTY_USEC (400 * 1000ULL) /* one round of looking and resting, on average */
 
 struct daemon {
@@ -49,8 +49,8 @@ struct daemon {
         bool resting;
         struct probe_stats last_stats; /* at the governor's last turn */
         uint64_t last_cpu_ns;
-        bool mappings_found;       /* processes wait to be taken in */
-        bool names_stale;          /* threads have come whose names are not known */
+        bool mappings_found;              /* processes wait to be taken in */
+        bool names_stale;                 /* threads have come whose names are not known */
         unsigned test_drop, test_dropped; /* PYPROFD_TEST_DROP: every Nth record with books is thrown away */
 };
 
@@ -196,7 +196,7 @@ static struct followed_thread *daemon_find_thread(void *userdata, const struct f
         struct daemon *d = userdata;
         struct followed_thread *t, *next;
 
-        HASH_ITER(hh, ingest_threads(d->ingest), t, next) {
+        HASH_ITER (hh, ingest_threads(d->ingest), t, next) {
                 if (t->process == p && t->thread_pointer == pointer)
                         return t;
         }
@@ -215,9 +215,9 @@ static int daemon_read_names(struct daemon *d) {
         r = probe_iterate(d->probe); /* tells the thread pointers */
         if (r < 0)
                 return r;
-        HASH_ITER(hh, ingest_threads(d->ingest), t, t_next)
+        HASH_ITER (hh, ingest_threads(d->ingest), t, t_next)
                 t->process->unnamed |= !t->name;
-        HASH_ITER(hh, ingest_processes(d->ingest), p, p_next) {
+        HASH_ITER (hh, ingest_processes(d->ingest), p, p_next) {
                 if (!p->unnamed)
                         continue;
                 p->unnamed = false;
@@ -380,11 +380,11 @@ static int source_processes(void *userdata, serve_process_fn *each, void *arg) {
         struct followed_thread *t, *t_next;
         int r;
 
-        HASH_ITER(hh, ingest_processes(d->ingest), p, p_next)
+        HASH_ITER (hh, ingest_processes(d->ingest), p, p_next)
                 p->threads_n = 0;
-        HASH_ITER(hh, ingest_threads(d->ingest), t, t_next)
+        HASH_ITER (hh, ingest_threads(d->ingest), t, t_next)
                 t->process->threads_n++;
-        HASH_ITER(hh, ingest_processes(d->ingest), p, p_next) {
+        HASH_ITER (hh, ingest_processes(d->ingest), p, p_next) {
                 r = each(arg, p, p->threads_n);
                 if (r != 0)
                         return r;
@@ -422,7 +422,7 @@ static int source_threads(void *userdata, uint32_t pid, serve_thread_fn *each, v
         r = seed_names(p, daemon_find_thread, d);
         if (r == -ENOMEM)
                 return r;
-        HASH_ITER(hh, ingest_threads(d->ingest), t, next) {
+        HASH_ITER (hh, ingest_threads(d->ingest), t, next) {
                 if (t->process != p)
                         continue;
                 r = source_thread(d, t, each, arg);
@@ -434,8 +434,12 @@ static int source_threads(void *userdata, uint32_t pid, serve_thread_fn *each, v
 
 static struct report_stages daemon_stages(struct daemon *d) {
         return (struct report_stages){
-                .probe = d->probe, .ingest = d->ingest, .discovery = d->discovery, .resolve = d->resolve,
-                .store = d->store, .governor = &d->governor,
+                        .probe = d->probe,
+                        .ingest = d->ingest,
+                        .discovery = d->discovery,
+                        .resolve = d->resolve,
+                        .store = d->store,
+                        .governor = &d->governor,
         };
 }
 
@@ -503,11 +507,13 @@ static int daemon_start_events(struct daemon *d) {
             (r = sd_event_add_signal(d->event, NULL, SIGINT, NULL, NULL)) < 0 ||
             (r = sd_event_add_signal(d->event, NULL, SIGHUP, daemon_on_reload, d)) < 0 ||
             (r = sd_event_add_io(d->event, NULL, probe_records_fd(d->probe), EPOLLIN, daemon_on_records, d)) < 0 ||
-            (r = sd_event_add_io(d->event, &d->mappings, probe_mappings_fd(d->probe), EPOLLIN, daemon_on_mappings, d)) < 0 ||
+            (r = sd_event_add_io(d->event, &d->mappings, probe_mappings_fd(d->probe), EPOLLIN, daemon_on_mappings, d)) <
+                            0 ||
             (r = sd_event_add_time_relative(d->event, &d->mappings_again, CLOCK_MONOTONIC, MAPPINGS_USEC, 1000,
                                             daemon_on_mappings_again, d)) < 0 ||
             (r = sd_event_add_time_relative(d->event, &d->duty, CLOCK_MONOTONIC, 0, 1, daemon_on_duty, d)) < 0 ||
-            (r = sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, DRAIN_USEC, SLACK_USEC, daemon_on_drain, d)) < 0 ||
+            (r = sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, DRAIN_USEC, SLACK_USEC, daemon_on_drain,
+                                            d)) < 0 ||
             (r = sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, 0, SLACK_USEC, daemon_on_second, d)) < 0)
                 return log_error_errno(r, "Cannot set up the event loop: %m");
         sd_event_set_watchdog(d->event, true);
@@ -516,12 +522,19 @@ static int daemon_start_events(struct daemon *d) {
 
 static int daemon_start_serving(struct daemon *d) {
         struct serve_settings settings = {
-                .socket = d->config->socket, .group = d->config->group, .proc_root = d->config->proc_root,
+                        .socket = d->config->socket,
+                        .group = d->config->group,
+                        .proc_root = d->config->proc_root,
         };
 
         d->source = (struct serve_source){
-                .store = d->store, .userdata = d, .sync = daemon_sync, .processes = source_processes,
-                .threads = source_threads, .status = source_status, .loss = source_loss,
+                        .store = d->store,
+                        .userdata = d,
+                        .sync = daemon_sync,
+                        .processes = source_processes,
+                        .threads = source_threads,
+                        .status = source_status,
+                        .loss = source_loss,
         };
         return serve_new(d->event, &settings, &d->source, &d->serve);
 }

@@ -68,7 +68,7 @@ void discovery_free(struct discovery *d) {
 
         if (!d)
                 return;
-        HASH_ITER(hh, d->files, f, next) {
+        HASH_ITER (hh, d->files, f, next) {
                 HASH_DEL(d->files, f);
                 file_free(f);
         }
@@ -87,7 +87,7 @@ const struct discovery_counters *discovery_counters(const struct discovery *d) {
 static void discovery_forget_files(struct discovery *d) {
         struct file *f, *next;
 
-        HASH_ITER(hh, d->files, f, next) {
+        HASH_ITER (hh, d->files, f, next) {
                 if (!f->image) {
                         HASH_DEL(d->files, f);
                         file_free(f);
@@ -160,7 +160,8 @@ struct mapped {
         const char *path;
 };
 
-/* Through the mapping itself, which works for deleted files and other mount namespaces; else through the process's root. */
+/* Through the mapping itself, which works for deleted files and other mount namespaces; else through the process's
+ * root. */
 static int mapped_open(const struct discovery *d, const struct mapped *m) {
         char path[PATH_MAX];
         struct stat st;
@@ -230,8 +231,12 @@ static int discovery_take(struct discovery *d, const struct file *f, const struc
 
 int discovery_mapping(struct discovery *d, const struct probe_mapping *m) {
         struct mapped mapped = {
-                .pid = m->pid, .key = {.major = m->dev_major, .minor = m->dev_minor, .inode = m->inode},
-                .start = m->start, .end = m->end, .offset = m->offset, .path = m->path,
+                        .pid = m->pid,
+                        .key = {.major = m->dev_major, .minor = m->dev_minor, .inode = m->inode},
+                        .start = m->start,
+                        .end = m->end,
+                        .offset = m->offset,
+                        .path = m->path,
         };
         struct file *f;
         bool new;
@@ -254,8 +259,12 @@ struct scan_arguments {
 static int discovery_on_map(void *userdata, const struct maps_entry *e) {
         struct scan_arguments *a = userdata;
         struct mapped m = {
-                .pid = a->pid, .key = {.major = e->dev_major, .minor = e->dev_minor, .inode = e->inode},
-                .start = e->start, .end = e->end, .offset = e->offset, .path = e->path,
+                        .pid = a->pid,
+                        .key = {.major = e->dev_major, .minor = e->dev_minor, .inode = e->inode},
+                        .start = e->start,
+                        .end = e->end,
+                        .offset = e->offset,
+                        .path = e->path,
         };
         struct file *f;
         bool new;
@@ -298,8 +307,9 @@ static void discovery_prime_path(struct discovery *d, const char *path) {
 
 void discovery_prime(struct discovery *d) {
         static const char *const patterns[] = {
-                "/usr/bin/python3.*[0-9]", "/usr/local/bin/python3.*[0-9]", "/usr/lib/*/libpython3.*.so.1*",
-                "/usr/lib64/libpython3.*.so.1*", "/usr/local/lib/libpython3.*.so.1*",
+                        "/usr/bin/python3.*[0-9]",           "/usr/local/bin/python3.*[0-9]",
+                        "/usr/lib/*/libpython3.*.so.1*",     "/usr/lib64/libpython3.*.so.1*",
+                        "/usr/local/lib/libpython3.*.so.1*",
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(patterns); i++) {

@@ -21,6 +21,7 @@ struct followed_process {
         uint64_t started;
         uint64_t ended; /* 0: lives */
         uint32_t ppid;
+        uint32_t ancestors[PROCESS_ANCESTORS]; /* at its start: ppid, that one's parent, ...; 0 ends them */
         uint32_t uid;
         uint32_t namespace_pid; /* the pid in its own namespace; pid when there is only one */
         char comm[THREAD_COMM_MAX];
@@ -31,9 +32,9 @@ struct followed_process {
         char *container;  /* container id, "" if none */
 
         bool profiled;
-        char reason[96]; /* why not */
+        char reason[96];           /* why not */
         const struct image *image; /* borrowed from the target stage, lives as long as the daemon; NULL if unknown */
-        uint64_t runtime;   /* addresses in its memory, as in struct process of target.h */
+        uint64_t runtime;          /* addresses in its memory, as in struct process of target.h */
         uint64_t code_type;
 
         unsigned threads_n; /* scratch of whoever counts */
@@ -59,11 +60,11 @@ struct followed_thread {
         char comm[THREAD_COMM_MAX];
         char *name; /* threading's, when read; owned or NULL */
         uint64_t started;
-        uint64_t ended;     /* 0: lives */
-        uint64_t accounted; /* every nanosecond of [started, accounted) has been booked */
+        uint64_t ended;           /* 0: lives */
+        uint64_t accounted;       /* every nanosecond of [started, accounted) has been booked */
         struct event_books books; /* at `accounted` */
         struct thread_open open;
-        enum state mode; /* where its last tick met it */
+        enum state mode;         /* where its last tick met it */
         uint64_t thread_pointer; /* 0: not known yet */
         uint64_t seeded;         /* the wait (its `since`) whose stack was asked for from user space */
 
@@ -87,7 +88,7 @@ struct observation {
         struct followed_thread *thread; /* borrowed for the call */
         uint64_t begin, end;            /* the time that this record accounts for: contiguous per thread */
         uint64_t cpu_ns;
-        uint64_t skipped_blocked_ns;  /* off-CPU that no record tells of, on purpose: divided by the sampled waits */
+        uint64_t skipped_blocked_ns; /* off-CPU that no record tells of, on purpose: divided by the sampled waits */
         uint64_t skipped_runnable_ns;
         uint64_t lost_ns; /* off-CPU whose records were lost: `other: lost records` */
 

@@ -19,15 +19,15 @@ static const struct {
         unsigned rate_percent;
         unsigned duty;
 } steps[] = {
-        {0, 100, 100},
-        {1 * NSEC_PER_MSEC, 100, 100},
-        {20 * NSEC_PER_MSEC, 100, 100},
-        {20 * NSEC_PER_MSEC, 50, 100},
-        {20 * NSEC_PER_MSEC, 50, 50},
-        {20 * NSEC_PER_MSEC, 50, 25},
-        {20 * NSEC_PER_MSEC, 50, 12},
-        {20 * NSEC_PER_MSEC, 50, 6},
-        {20 * NSEC_PER_MSEC, 25, 3},
+                {0, 100, 100},
+                {1 * NSEC_PER_MSEC, 100, 100},
+                {20 * NSEC_PER_MSEC, 100, 100},
+                {20 * NSEC_PER_MSEC, 50, 100},
+                {20 * NSEC_PER_MSEC, 50, 50},
+                {20 * NSEC_PER_MSEC, 50, 25},
+                {20 * NSEC_PER_MSEC, 50, 12},
+                {20 * NSEC_PER_MSEC, 50, 6},
+                {20 * NSEC_PER_MSEC, 25, 3},
 };
 
 void governor_init(struct governor *g, double limit, unsigned rate_max) {
@@ -66,9 +66,9 @@ int governor_turn(struct governor *g, uint64_t now, uint64_t used_ns, unsigned c
 
 struct governor_setting governor_setting(const struct governor *g) {
         return (struct governor_setting){
-                .walk_below_ns = steps[g->step].walk_below_ns,
-                .rate = MAX(g->rate_max * steps[g->step].rate_percent / 100, 1U),
-                .duty = steps[g->step].duty,
+                        .walk_below_ns = steps[g->step].walk_below_ns,
+                        .rate = MAX(g->rate_max * steps[g->step].rate_percent / 100, 1U),
+                        .duty = steps[g->step].duty,
         };
 }
 

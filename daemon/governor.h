@@ -11,12 +11,12 @@
 #include <stdint.h>
 
 struct governor {
-        double limit;     /* percent of the machine's CPU capacity */
+        double limit; /* percent of the machine's CPU capacity */
         unsigned rate_max;
-        unsigned step;    /* how much is given up: 0 nothing */
-        unsigned calm;    /* seconds below half the limit */
-        double cost;      /* percent; a moving average over about two seconds, since rounds of rest are uneven */
-        uint64_t last;    /* when it was last told */
+        unsigned step; /* how much is given up: 0 nothing */
+        unsigned calm; /* seconds below half the limit */
+        double cost;   /* percent; a moving average over about two seconds, since rounds of rest are uneven */
+        uint64_t last; /* when it was last told */
 };
 
 struct governor_setting {

@@ -47,9 +47,9 @@ void ingest_free(struct ingest *i) {
 
         if (!i)
                 return;
-        HASH_ITER(hh, i->threads, t, t_next)
+        HASH_ITER (hh, i->threads, t, t_next)
                 ingest_forget_thread(i, t);
-        HASH_ITER(hh, i->processes, p, p_next)
+        HASH_ITER (hh, i->processes, p, p_next)
                 ingest_forget_process(i, p);
         free(i);
 }
@@ -142,7 +142,7 @@ static int ingest_add_process(struct ingest *i, const struct event *e, uint64_t 
         p->scope = e->scope;
         p->started = started;
         p->uid = uid;
-        p->ppid = ppid;
+        p->ppid = p->ancestors[0] = ppid;
         p->profiled = true;
         memcpy(p->comm, comm, sizeof(p->comm) - 1);
         r = process_describe(p, i->proc_root, parent);
@@ -156,13 +156,14 @@ static int ingest_add_process(struct ingest *i, const struct event *e, uint64_t 
 }
 
 static int ingest_process_start(struct ingest *i, const struct event_process *e, struct ingested *ret) {
-        struct followed_process *parent = e->parent_scope ? ingest_process_find(i, e->parent) : NULL;
+        struct followed_process *parent = e->parent_scope ? ingest_process_find(i, e->ancestors[0]) : NULL;
         struct followed_process *p;
         int r;
 
-        r = ingest_add_process(i, &e->event, e->start, e->uid, e->parent, e->comm, parent, &p);
+        r = ingest_add_process(i, &e->event, e->start, e->uid, e->ancestors[0], e->comm, parent, &p);
         if (r < 0)
                 return r;
+        memcpy(p->ancestors, e->ancestors, sizeof(p->ancestors));
         p->image = i->image(i->userdata, e->target);
         p->runtime = e->runtime;
         if (p->image) /* both lie in the same image, so one tells where the other is */
@@ -273,7 +274,9 @@ static void thread_open_on_cpu(struct followed_thread *t, uint64_t since) {
 
 static int ingest_tick(struct ingest *i, const struct event_tick *e, struct ingested *ret) {
         static const enum state modes[] = {
-                [TICK_PYTHON] = STATE_PYTHON, [TICK_NATIVE] = STATE_NATIVE, [TICK_KERNEL] = STATE_KERNEL,
+                        [TICK_PYTHON] = STATE_PYTHON,
+                        [TICK_NATIVE] = STATE_NATIVE,
+                        [TICK_KERNEL] = STATE_KERNEL,
         };
         struct observation *o = &ret->observation;
         struct followed_thread *t;
@@ -333,15 +336,20 @@ static int ingest_state(struct ingest *i, const struct event_state *e, struct in
         r = ingest_thread_for(i, &e->event, &e->books, end, &t);
         if (r < 0)
                 return r;
-        /* The snapshot was taken beside the thread, without stopping it: one that is torn or late is not worth a repair. */
+        /* The snapshot was taken beside the thread, without stopping it: one that is torn or late is not worth a
+         * repair. */
         if (e->books.seq != t->books.seq || !books_agree(t, &e->books, end))
                 return 0;
         if (!stack && e->state != THREAD_ON_CPU && t->open.state != THREAD_ON_CPU && t->open.since == e->since)
                 stack = t->open.stack; /* read from user space at an earlier turn */
         ingest_observe(i, t, &e->books, end, ret);
         t->open = (struct thread_open){
-                .state = e->state, .reason = state_of_reason(e->reason), .since = e->state == THREAD_ON_CPU ? end : e->since,
-                .woken = e->state == THREAD_RUNNABLE ? e->since : e->woken, .stack = stack, .syscall = e->syscall,
+                        .state = e->state,
+                        .reason = state_of_reason(e->reason),
+                        .since = e->state == THREAD_ON_CPU ? end : e->since,
+                        .woken = e->state == THREAD_RUNNABLE ? e->since : e->woken,
+                        .stack = stack,
+                        .syscall = e->syscall,
         };
         t->thread_pointer = e->thread_pointer;
         memcpy(t->comm, e->comm, sizeof(t->comm) - 1);
@@ -379,7 +387,7 @@ void ingest_done(struct ingest *i, const struct ingested *last) {
         if (last->kind == INGESTED_THREAD_GONE) {
                 ingest_forget_thread(i, last->thread);
         } else if (last->kind == INGESTED_PROCESS_GONE) {
-                HASH_ITER(hh, i->threads, t, next) { /* those whose exit was lost */
+                HASH_ITER (hh, i->threads, t, next) { /* those whose exit was lost */
                         if (t->process == last->process)
                                 ingest_forget_thread(i, t);
                 }
@@ -422,18 +430,23 @@ static int ingest_dispatch(struct ingest *i, const struct event *e, struct inges
 
 int ingest_record(struct ingest *i, const void *record, size_t size, struct ingested *ret) {
         static const size_t sizes[EVENT_KIND_MAX] = {
-                [EVENT_PROCESS_START] = sizeof(struct event_process), [EVENT_PROCESS_EXIT] = sizeof(struct event),
-                [EVENT_THREAD_START] = sizeof(struct event_thread),   [EVENT_THREAD_EXIT] = sizeof(struct event_thread),
-                [EVENT_TICK] = sizeof(struct event_tick),             [EVENT_WAIT] = sizeof(struct event_wait),
-                [EVENT_STATE] = sizeof(struct event_state),           [EVENT_CODE] = sizeof(struct event_code),
-                [EVENT_STACK] = sizeof(struct event_stack),
+                        [EVENT_PROCESS_START] = sizeof(struct event_process),
+                        [EVENT_PROCESS_EXIT] = sizeof(struct event),
+                        [EVENT_THREAD_START] = sizeof(struct event_thread),
+                        [EVENT_THREAD_EXIT] = sizeof(struct event_thread),
+                        [EVENT_TICK] = sizeof(struct event_tick),
+                        [EVENT_WAIT] = sizeof(struct event_wait),
+                        [EVENT_STATE] = sizeof(struct event_state),
+                        [EVENT_CODE] = sizeof(struct event_code),
+                        [EVENT_STACK] = sizeof(struct event_stack),
         };
         const struct event *e = record;
         int r;
 
         *ret = (struct ingested){.record = record, .size = size};
         i->counters.records++;
-        if (size < sizeof(*e) || e->kind >= EVENT_KIND_MAX || !sizes[e->kind] || size < sizes[e->kind] || e->size > size) {
+        if (size < sizeof(*e) || e->kind >= EVENT_KIND_MAX || !sizes[e->kind] || size < sizes[e->kind] ||
+            e->size > size) {
                 i->counters.malformed++;
                 return 0;
         }
@@ -470,7 +483,7 @@ int ingest_add_unprofiled(struct ingest *i, uint32_t pid, const struct image *im
 void ingest_sweep_unprofiled(struct ingest *i) {
         struct followed_process *p, *next;
 
-        HASH_ITER(hh, i->processes, p, next) {
+        HASH_ITER (hh, i->processes, p, next) {
                 _cleanup_process_info_ struct process_info info = {};
 
                 if (!p->profiled && (process_read(i->proc_root, p->pid, &info) < 0 || info.started != p->started))

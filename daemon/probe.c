@@ -18,7 +18,7 @@
 
 #define CPUS_MAX 4096
 #define OVERHEAD_RUNS 10000 /* that a rest must see for its average to be believed */
-#define MAPPING_PAGES 16 /* per CPU, for records of new mappings */
+#define MAPPING_PAGES 16    /* per CPU, for records of new mappings */
 
 struct probe {
         struct pyprofd_bpf *skel;
@@ -84,7 +84,10 @@ static enum bpf_perf_event_ret probe_on_mapping(void *ctx, int cpu, struct perf_
         struct probe_mapping m;
 
         if (header->type == PERF_RECORD_LOST) {
-                const struct { struct perf_event_header header; uint64_t id, lost; } *lost = (const void *)header;
+                const struct {
+                        struct perf_event_header header;
+                        uint64_t id, lost;
+                } *lost = (const void *)header;
 
                 p->mappings_lost += lost->lost;
                 return LIBBPF_PERF_EVENT_CONT;
@@ -92,17 +95,25 @@ static enum bpf_perf_event_ret probe_on_mapping(void *ctx, int cpu, struct perf_
         if (header->type != PERF_RECORD_MMAP2 || header->size <= sizeof(*r) || (r->pid == 0) || !r->inode)
                 return LIBBPF_PERF_EVENT_CONT;
         m = (struct probe_mapping){
-                .pid = r->pid, .dev_major = r->major, .dev_minor = r->minor, .inode = r->inode,
-                .inode_generation = r->inode_generation, .start = r->start, .end = r->start + r->length,
-                .offset = r->offset, .path = r->path,
+                        .pid = r->pid,
+                        .dev_major = r->major,
+                        .dev_minor = r->minor,
+                        .inode = r->inode,
+                        .inode_generation = r->inode_generation,
+                        .start = r->start,
+                        .end = r->start + r->length,
+                        .offset = r->offset,
+                        .path = r->path,
         };
         return p->on_mapping(p->userdata, &m) < 0 ? LIBBPF_PERF_EVENT_ERROR : LIBBPF_PERF_EVENT_CONT;
 }
 
 static int probe_open_tick(unsigned rate, int cpu) {
         struct perf_event_attr attr = {
-                .size = sizeof(attr), .type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_CPU_CLOCK,
-                .sample_period = NSEC_PER_SEC / rate, /* of time: what the kernel makes of a frequency, too */
+                        .size = sizeof(attr),
+                        .type = PERF_TYPE_SOFTWARE,
+                        .config = PERF_COUNT_SW_CPU_CLOCK,
+                        .sample_period = NSEC_PER_SEC / rate, /* of time: what the kernel makes of a frequency, too */
         };
         int fd = (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 
@@ -175,9 +186,17 @@ static void probe_calibrate(struct probe *p) {
 static int probe_attach(struct probe *p, struct probe_failure *ret_failure) {
         struct pyprofd_bpf *s = p->skel;
         struct perf_event_attr attr = {
-                .size = sizeof(attr), .type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_DUMMY,
-                .mmap = 1, .mmap2 = 1, .use_clockid = 1, .clockid = CLOCK_MONOTONIC,
-                .watermark = 1, .wakeup_watermark = 1, .sample_period = 1, .sample_type = 0,
+                        .size = sizeof(attr),
+                        .type = PERF_TYPE_SOFTWARE,
+                        .config = PERF_COUNT_SW_DUMMY,
+                        .mmap = 1,
+                        .mmap2 = 1,
+                        .use_clockid = 1,
+                        .clockid = CLOCK_MONOTONIC,
+                        .watermark = 1,
+                        .wakeup_watermark = 1,
+                        .sample_period = 1,
+                        .sample_type = 0,
         };
         struct perf_buffer_raw_opts opts = {.sz = sizeof(opts)};
         int r;
@@ -195,11 +214,14 @@ static int probe_attach(struct probe *p, struct probe_failure *ret_failure) {
         r = probe_cover_cpus(p);
         if (r < 0)
                 return probe_fail(ret_failure, r, "Cannot open CPU-clock events",
-                                  "CAP_PERFMON, and kernel.perf_event_paranoid of at most 2 or CAP_SYS_ADMIN, are needed");
+                                  "CAP_PERFMON, and kernel.perf_event_paranoid of at most 2 or CAP_SYS_ADMIN, are "
+                                  "needed");
 
-        p->mappings = perf_buffer__new_raw(bpf_map__fd(s->maps.mappings), MAPPING_PAGES, &attr, probe_on_mapping, p, &opts);
+        p->mappings = perf_buffer__new_raw(bpf_map__fd(s->maps.mappings), MAPPING_PAGES, &attr, probe_on_mapping, p,
+                                           &opts);
         if (!p->mappings)
-                return probe_fail(ret_failure, -errno, "Cannot watch for new executable mappings", "CAP_PERFMON is needed");
+                return probe_fail(ret_failure, -errno, "Cannot watch for new executable mappings",
+                                  "CAP_PERFMON is needed");
         return 0;
 }
 
@@ -216,12 +238,14 @@ static int probe_load(struct probe *p, struct probe_failure *ret_failure) {
         r = pyprofd_bpf__load(p->skel);
         if (r < 0)
                 return probe_fail(ret_failure, r, "Cannot load the BPF programs",
-                                  r == -EPERM || r == -EACCES ? "run as root, or with CAP_BPF and CAP_PERFMON"
-                                                              : "run with --log-level debug to see what the kernel says");
+                                  r == -EPERM || r == -EACCES
+                                                  ? "run as root, or with CAP_BPF and CAP_PERFMON"
+                                                  : "run with --log-level debug to see what the kernel says");
         p->ring = ring_buffer__new(bpf_map__fd(p->skel->maps.events), probe_on_ring, p, NULL);
         if (!p->ring)
                 return probe_fail(ret_failure, -errno, "Cannot map the ring buffer", "");
-        p->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME); /* without it the governor sees the daemon's own cost alone */
+        p->stats_fd = bpf_enable_stats(
+                        BPF_STATS_RUN_TIME); /* without it the governor sees the daemon's own cost alone */
         probe_calibrate(p);
         return 0;
 }
@@ -280,7 +304,8 @@ int probe_read_records(struct probe *p) {
 }
 
 int probe_read_mappings(struct probe *p) {
-        int r = perf_buffer__poll(p->mappings, 0); /* and not _consume(): that one stops at the first CPU that is offline */
+        int r = perf_buffer__poll(p->mappings,
+                                  0); /* and not _consume(): that one stops at the first CPU that is offline */
 
         return r < 0 && r != -EINTR ? r : 0;
 }
@@ -369,8 +394,8 @@ void probe_set_walk_below(struct probe *p, uint64_t ns) {
         p->skel->bss->settings.walk_below_ns = ns;
 }
 
-/* A program that rests does nothing: what statistics count for it then, under the load that there is, is the clock's own
- * cost, which no run on an idle machine tells (55 ns there, 75-90 ns under load). */
+/* A program that rests does nothing: what statistics count for it then, under the load that there is, is the clock's
+ * own cost, which no run on an idle machine tells (55 ns there, 75-90 ns under load). */
 static void probe_learn_overhead(struct probe *p, bool begin) {
         struct bpf_prog_info info = {};
         uint32_t size = sizeof(info);
@@ -435,11 +460,12 @@ void probe_features(const struct probe *p, struct probe_feature ret[PROBE_FEATUR
         ret[0] = feature("cpu-clock", ticks == online, "%u Hz on %d of %d CPUs", p->rate, ticks, online);
         ret[1] = feature("switches", p->skel->links.on_switch != NULL, "BTF tracepoints of the scheduler%s",
                          p->skel->bss->settings.resting ? ", resting now" : "");
-        ret[2] = feature("starts", starts == targets, "%d of %d interpreter binaries have a probe at their start", starts,
-                         targets);
+        ret[2] = feature("starts", starts == targets, "%d of %d interpreter binaries have a probe at their start",
+                         starts, targets);
         ret[3] = feature("mappings", p->mappings != NULL, "new binaries are found as they are mapped");
-        ret[4] = feature("statistics", p->stats_fd >= 0, p->stats_fd >= 0 ? "kernel.bpf_stats, by descriptor"
-                                                                          : "the cost of BPF is not known to the governor");
+        ret[4] = feature("statistics", p->stats_fd >= 0,
+                         p->stats_fd >= 0 ? "kernel.bpf_stats, by descriptor"
+                                          : "the cost of BPF is not known to the governor");
 }
 
 int probe_stats(const struct probe *p, struct probe_stats *ret) {
@@ -455,7 +481,9 @@ int probe_stats(const struct probe *p, struct probe_stats *ret) {
                 if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) < 0)
                         return -errno;
                 stats.programs[stats.programs_n++] = (struct probe_program){
-                        .name = bpf_program__name(program), .runs = info.run_cnt, .ns = info.run_time_ns,
+                                .name = bpf_program__name(program),
+                                .runs = info.run_cnt,
+                                .ns = info.run_time_ns,
                 };
         }
         for (uint32_t i = 0; i < COUNTER_MAX; i++) {

@@ -285,8 +285,6 @@ static int question_details(struct question *a, const uint32_t *groups) {
 
         if (!first)
                 return -ENOMEM;
-        if (g->details_n == 0)
-                return 0;
         qsort(g->details, g->details_n, sizeof(*g->details), detail_compare);
         for (uint32_t i = 0; i < g->details_n; i++)
                 first[g->details[i].row + 1]++;
@@ -335,7 +333,7 @@ static int question_rows(struct question *a) {
                 a->profile->rows[i] = places[i].row;
                 groups[i] = places[i].group;
         }
-        return question_details(a, groups);
+        return a->group.details_n > 0 ? question_details(a, groups) : 0;
 }
 
 int profile_query(struct store *s, const struct profile_query *q, uint64_t now, struct profile **ret) {

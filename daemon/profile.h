@@ -40,18 +40,25 @@ struct profile_query {
         unsigned by; /* enum profile_by */
         enum profile_idle idle;
         enum profile_sort sort;
-        size_t limit; /* rows; 0: all */
+        size_t limit;    /* rows; 0: all */
         uint32_t viewer; /* uid whose processes alone count, or PROFILE_ANYONE */
 
-        uint32_t *pids;      size_t pids_n;
+        uint32_t *pids;
+        size_t pids_n;
         bool children; /* descendants of pids too */
-        char **units;        size_t units_n;      /* globs */
-        char **containers;   size_t containers_n; /* id prefixes */
-        char **comms;        size_t comms_n;      /* globs on comm and command */
-        char **threads;      size_t threads_n;    /* tid or name */
-        regex_t *functions;  size_t functions_n;  /* stacks that contain one, extended regular expressions */
-        uint32_t states; /* bit set of enum state; 0: all */
-        char **files;        size_t files_n;      /* for lines: path suffixes; stacks that contain one */
+        char **units;
+        size_t units_n; /* globs */
+        char **containers;
+        size_t containers_n; /* id prefixes */
+        char **comms;
+        size_t comms_n; /* globs on comm and command */
+        char **threads;
+        size_t threads_n; /* tid or name */
+        regex_t *functions;
+        size_t functions_n; /* stacks that contain one, extended regular expressions */
+        uint32_t states;    /* bit set of enum state; 0: all */
+        char **files;
+        size_t files_n; /* for lines: path suffixes; stacks that contain one */
 };
 
 /* Borrowed strings live as long as the profile. */
@@ -77,9 +84,10 @@ struct profile_row {
         uint32_t pid, tid;
         uint64_t started; /* of the process */
         const char *comm, *command, *thread, *unit, *container;
-        struct profile_frame frame;                  /* by function or line */
-        const struct profile_frame *frames; size_t frames_n; /* by stack; root first */
-        int state;                                   /* by state; else -1 */
+        struct profile_frame frame; /* by function or line */
+        const struct profile_frame *frames;
+        size_t frames_n; /* by stack; root first */
+        int state;       /* by state; else -1 */
         const char *peer, *waker;
         uint64_t window;
 
@@ -87,19 +95,25 @@ struct profile_row {
         uint64_t own[STATE_MAX];   /* rows by function, line, stack */
         uint64_t total[STATE_MAX]; /* every row; sums to wall_ns */
         struct profile_waits waits;
-        struct profile_detail *details; size_t details_n; /* the ten largest, then `other` */
+        struct profile_detail *details;
+        size_t details_n; /* the ten largest, then `other` */
 };
 
 struct profile_loss {
         uint64_t dropped_events, stacks, truncated_stacks, incomplete_stacks, unresolved_frames;
-        struct { const char *cause; uint64_t n; } causes[64]; size_t causes_n;
+        struct {
+                const char *cause;
+                uint64_t n;
+        } causes[64];
+        size_t causes_n;
 };
 
 struct profile {
         uint64_t since, until; /* effective: rounded outward to stored windows */
         uint64_t oldest;       /* the oldest instant that history holds */
         unsigned by;
-        struct profile_row *rows; size_t rows_n;
+        struct profile_row *rows;
+        size_t rows_n;
         size_t processes, threads; /* that the selection met */
         size_t idle_threads;       /* of them, those with idle time */
         uint64_t wall_ns, cpu_ns, idle_ns, samples, states[STATE_MAX];
@@ -120,4 +134,5 @@ int profile_query(struct store *s, const struct profile_query *q, uint64_t now, 
 void profile_free(struct profile *p);
 
 /* For stats --callers/--callees, over the same selection. *ret is the caller's to free(), strings included. */
-int profile_edges(struct store *s, const struct profile_query *q, uint64_t now, struct profile_edge **ret, size_t *ret_n);
+int profile_edges(struct store *s, const struct profile_query *q, uint64_t now, struct profile_edge **ret,
+                  size_t *ret_n);

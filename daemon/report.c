@@ -25,22 +25,32 @@ int report_status(struct report *r, const struct report_stages *s, struct serve_
                 return e;
         for (size_t i = 0; i < r->stats.programs_n; i++)
                 r->programs[i] = (struct serve_program){
-                        .name = r->stats.programs[i].name, .runs = r->stats.programs[i].runs, .ns = r->stats.programs[i].ns,
+                                .name = r->stats.programs[i].name,
+                                .runs = r->stats.programs[i].runs,
+                                .ns = r->stats.programs[i].ns,
                 };
         probe_features(s->probe, r->probed);
         for (size_t i = 0; i < PROBE_FEATURES; i++)
                 r->features[i] = (struct serve_feature){
-                        .name = r->probed[i].name, .ok = r->probed[i].ok, .why = r->probed[i].why,
+                                .name = r->probed[i].name,
+                                .ok = r->probed[i].ok,
+                                .why = r->probed[i].why,
                 };
         governor_describe(s->governor, r->setting, sizeof(r->setting));
         store_counters(s->store, &store);
         *ret = (struct serve_status){
-                .uptime_ns = clock_monotonic_ns() - r->started,
-                .features = r->features, .features_n = PROBE_FEATURES,
-                .programs = r->programs, .programs_n = r->stats.programs_n,
-                .records = ingest_counters(s->ingest)->records,
-                .history_oldest = store.oldest, .history_bytes = store.bytes,
-                .budget_limit = s->governor->limit, .budget_cost = s->governor->cost, .budget_setting = r->setting,
+                        .uptime_ns = clock_monotonic_ns() - r->started,
+                        .features = r->features,
+                        .features_n = PROBE_FEATURES,
+                        .programs = r->programs,
+                        .programs_n = r->stats.programs_n,
+                        .records = ingest_counters(s->ingest)->records,
+                        .history_oldest = store.oldest,
+                        .history_bytes = store.bytes,
+                        .budget_limit = s->governor->limit,
+                        .budget_cost = s->governor->cost,
+                        .budget_setting = r->setting,
+                        .budget_rate = probe_rate(s->probe),
         };
         return 0;
 }
@@ -54,13 +64,13 @@ static void loss_add(struct profile_loss *loss, const char *cause, uint64_t n) {
 
 int report_loss(const struct report_stages *s, struct profile_loss *loss) {
         static const char *const causes[COUNTER_MAX] = {
-                [COUNTER_RING_FULL] = "ring buffer full",
-                [COUNTER_AMBIGUOUS] = "several thread states match",
-                [COUNTER_FRAME_UNREADABLE] = "frame unreadable",
-                [COUNTER_FRAME_TORN] = "frame torn",
-                [COUNTER_TRUNCATED] = "stack truncated",
-                [COUNTER_STORAGE_FULL] = "no room to follow",
-                [COUNTER_SCRATCH_BUSY] = "scratch area busy",
+                        [COUNTER_RING_FULL] = "ring buffer full",
+                        [COUNTER_AMBIGUOUS] = "several thread states match",
+                        [COUNTER_FRAME_UNREADABLE] = "frame unreadable",
+                        [COUNTER_FRAME_TORN] = "frame torn",
+                        [COUNTER_TRUNCATED] = "stack truncated",
+                        [COUNTER_STORAGE_FULL] = "no room to follow",
+                        [COUNTER_SCRATCH_BUSY] = "scratch area busy",
         };
         const struct ingest_counters *ingest = ingest_counters(s->ingest);
         const struct discovery_counters *discovery = discovery_counters(s->discovery);

@@ -24,11 +24,12 @@ struct resolve_counters {
         uint64_t bytes; /* memory held, roughly */
 };
 
-/* `idle` is a list of rules as in pyprofd.conf(5); it may be replaced later (SIGHUP). memory_max in bytes bounds codes and
- * hashes (least recently used go first; BPF sends again what is met again). */
+/* `idle` is a list of rules as in pyprofd.conf(5); it may be replaced later (SIGHUP). memory_max in bytes bounds codes
+ * and hashes (least recently used go first; BPF sends again what is met again). */
 int resolve_new(resolve_fetch_fn *fetch, void *userdata, uint64_t memory_max, struct resolve **ret);
 void resolve_free(struct resolve *r);
-int resolve_set_idle(struct resolve *r, char **rules, size_t rules_n); /* -EINVAL: a rule is malformed, nothing changes */
+int resolve_set_idle(struct resolve *r, char **rules,
+                     size_t rules_n); /* -EINVAL: a rule is malformed, nothing changes */
 
 /* The records; `size` is what the ring buffer says, the record's own sizes are checked against it (-EBADMSG). */
 int resolve_code(struct resolve *r, struct followed_process *p, const struct event_code *e, size_t size);

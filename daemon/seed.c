@@ -17,8 +17,12 @@ static int seed_remote(const struct followed_process *p, struct offsets_objects 
         if (offsets_for_version(p->image->number, &unused, objects) < 0)
                 return -ENOENT;
         *ret = (struct remote){
-                .read = remote_read_pid, .userdata = (void *)(uintptr_t)p->pid, .target = &p->image->target,
-                .objects = objects, .runtime = p->runtime, .code_type = p->code_type,
+                        .read = remote_read_pid,
+                        .userdata = (void *)(uintptr_t)p->pid,
+                        .target = &p->image->target,
+                        .objects = objects,
+                        .runtime = p->runtime,
+                        .code_type = p->code_type,
         };
         return 0;
 }
@@ -33,8 +37,8 @@ static uint64_t thread_switches(const char *root, uint32_t pid, uint32_t tid) {
         if (proc_read(root, pid, name, text, sizeof(text)) < 0)
                 return 0;
         at = strstr(text, "\nvoluntary_ctxt_switches:");
-        if (!at || sscanf(at, "\nvoluntary_ctxt_switches: %" SCNu64 "\nnonvoluntary_ctxt_switches: %" SCNu64, &voluntary,
-                          &forced) != 2)
+        if (!at || sscanf(at, "\nvoluntary_ctxt_switches: %" SCNu64 "\nnonvoluntary_ctxt_switches: %" SCNu64,
+                          &voluntary, &forced) != 2)
                 return 0;
         return voluntary + forced;
 }

@@ -115,8 +115,9 @@ static int candidates_init(struct candidates *c, const struct held *held) {
 
 static bool candidates_have_parent(const struct candidates *c, const struct profile_query *q,
                                    const struct followed_process *p) {
-        if (matches_pid(q, p->ppid))
-                return true;
+        for (size_t i = 0; i < PROCESS_ANCESTORS && p->ancestors[i]; i++) /* through those that are not Python, too */
+                if (matches_pid(q, p->ancestors[i]))
+                        return true;
         for (uint32_t at = 0, i; index_next(&c->by_pid, index_hash(&p->ppid, sizeof(p->ppid), 0), &at, &i);) {
                 const struct followed_process *parent = c->list[i].process;
 

@@ -49,6 +49,7 @@ struct serve_status {
         uint64_t history_bytes;
         double budget_limit, budget_cost; /* percent of the machine's CPU capacity */
         const char *budget_setting;
+        unsigned budget_rate; /* Hz, as it is now */
 };
 
 typedef int serve_process_fn(void *arg, const struct followed_process *p, unsigned threads);

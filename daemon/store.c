@@ -284,13 +284,16 @@ static int store_add_span(struct store *s, struct entry *e, const struct slice *
                 s->spans_room = room;
         }
         s->spans[s->spans_n++] = (struct span){
-                        .thread = TAKE_PTR(e->thread),
-                        .stack = TAKE_PTR(e->stack),
-                        .detail = TAKE_PTR(e->detail),
+                        .thread = e->thread,
+                        .stack = e->stack,
+                        .detail = e->detail,
                         .begin = slice->begin,
                         .end = slice->end,
                         .state = slice->state,
         };
+        e->thread = NULL; /* the span's now */
+        e->stack = NULL;
+        e->detail = NULL;
         return 0;
 }
 

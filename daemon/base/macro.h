@@ -22,17 +22,17 @@
 #define NSEC_PER_USEC UINT64_C(1000)
 
 /* Hands an owned pointer or descriptor on and leaves nothing behind to clean up. */
-#define TAKE_PTR(p)             \
-        ({                      \
+#define TAKE_PTR(p)                     \
+        ({                              \
                 typeof(p) taken_ = (p); \
-                (p) = NULL;     \
-                taken_;         \
+                (p) = NULL;             \
+                taken_;                 \
         })
-#define TAKE_FD(fd)             \
-        ({                      \
+#define TAKE_FD(fd)                \
+        ({                         \
                 int taken_ = (fd); \
-                (fd) = -1;      \
-                taken_;         \
+                (fd) = -1;         \
+                taken_;            \
         })
 
 /* Defines `func`p, for _cleanup_ on a pointer to `type`. */

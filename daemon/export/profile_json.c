@@ -276,6 +276,7 @@ static json_t *totals_to_json(const struct profile *p) {
             take_integer(object, "cpu_ns", p->cpu_ns) < 0 || take_integer(object, "idle_ns", p->idle_ns) < 0 ||
             take_integer(object, "samples", p->samples) < 0 || take_integer(object, "processes", p->processes) < 0 ||
             take_integer(object, "threads", p->threads) < 0 ||
+            take_integer(object, "idle_threads", p->idle_threads) < 0 ||
             json_take(object, "states", profile_states_to_json(p->states)) < 0)
                 return NULL;
         return TAKE_PTR(object);

@@ -12,20 +12,20 @@
 #include "target.h"
 
 struct image {
-        char version[24];   /* "3.11.2"; for an unsupported one what is known, "" if nothing */
-        uint16_t number;    /* minor | major << 8 */
-        bool python;        /* some Python interpreter lives in this image */
+        char version[24]; /* "3.11.2"; for an unsupported one what is known, "" if nothing */
+        uint16_t number;  /* minor | major << 8 */
+        bool python;      /* some Python interpreter lives in this image */
         bool supported;
-        bool shared;        /* the interpreter is a shared object (libpython) and no executable */
+        bool shared; /* the interpreter is a shared object (libpython) and no executable */
         bool free_threaded;
         bool debug;
-        char reason[96];    /* why it is not supported, one clause: "free-threaded build" */
-        uint64_t lowest;    /* lowest p_vaddr of the PT_LOAD segments, page aligned: what the load bias is counted from */
-        uint64_t probe_offset;            /* FILE offset of PyImport_ImportFrozenModule, for the uprobe; 0: none */
-        uint64_t debug_offsets;           /* virtual address of _PyRuntime when it holds _Py_DebugOffsets; else 0 */
-        struct target_image addresses;    /* virtual addresses in the file */
-        struct target target;             /* offsets, complete when supported */
-        char usdt[512];                   /* space separated names of the `python` provider's USDT notes */
+        char reason[96]; /* why it is not supported, one clause: "free-threaded build" */
+        uint64_t lowest; /* lowest p_vaddr of the PT_LOAD segments, page aligned: what the load bias is counted from */
+        uint64_t probe_offset;         /* FILE offset of PyImport_ImportFrozenModule, for the uprobe; 0: none */
+        uint64_t debug_offsets;        /* virtual address of _PyRuntime when it holds _Py_DebugOffsets; else 0 */
+        struct target_image addresses; /* virtual addresses in the file */
+        struct target target;          /* offsets, complete when supported */
+        char usdt[512];                /* space separated names of the `python` provider's USDT notes */
 };
 
 /*

@@ -2,8 +2,8 @@
 /*
  * CPython's structures in another process, read without touching it: what BPF does at a tick, done from user space for
  * threads that were waiting before anyone looked, for code objects BPF could not copy whole, and for thread names.
- * Pure: reads memory through a function it is handed. The target may lie, change or vanish at any moment: every count is
- * bounded, every pointer may be wild, nothing read is trusted.
+ * Pure: reads memory through a function it is handed. The target may lie, change or vanish at any moment: every count
+ * is bounded, every pointer may be wild, nothing read is trusted.
  */
 #pragma once
 
@@ -22,7 +22,7 @@ struct remote {
         void *userdata;
         const struct target *target;
         const struct offsets_objects *objects;
-        uint64_t runtime;   /* as in struct process */
+        uint64_t runtime; /* as in struct process */
         uint64_t code_type;
 };
 
@@ -40,7 +40,7 @@ int remote_walk(const struct remote *r, uint64_t thread_pointer, struct event_fr
 
 /* A code object, copied. Strings are UTF-8, NUL-terminated, never NULL after success. */
 struct remote_code {
-        char *name;     /* qualified where the interpreter has it (3.11 and later) */
+        char *name; /* qualified where the interpreter has it (3.11 and later) */
         char *filename;
         int firstlineno;
         uint8_t *table; /* owned; at most 1 MiB */
