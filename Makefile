@@ -131,7 +131,7 @@ check: deps
 
 # ---- what a machine can check ----------------------------------------------------------------------------------------
 
-C_FILES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+C_FILES := $(shell git ls-files "*.c" "*.h" 2>/dev/null)
 SHELL_FILES := .ci/run tests/run tests/demo.sh $(shell git ls-files 'tests/*.sh' 'tests/*.bash' 2>/dev/null)
 
 lint:

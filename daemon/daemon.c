@@ -1,58 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon.h"
+#include "daemon_private.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
 #include <systemd/sd-daemon.h>
-#include <systemd/sd-event.h>
-#include <time.h>
 
 #include "aggregate.h"
 #include "base/log.h"
 #include "base/macro.h"
-#include "discovery.h"
-#include "governor.h"
 #include "idle.h"
-#include "ingest.h"
-#include "probe.h"
 #include "proc/clock.h"
-#include "report.h"
-#include "resolve.h"
 #include "seed.h"
-#include "serve.h"
-#include "store.h"
-
-#define DRAIN_USEC (200 * 1000ULL)   /* how long a record may lie in the ring buffer; its fill level wakes us earlier */
-#define MAPPINGS_USEC (10 * 1000ULL) /* least time between two readings of new mappings */
-#define SECOND_USEC (1000 * 1000ULL)
-#define SLACK_USEC (10 * 1000ULL) /* by how much timers may be late, so that the kernel can bundle them */
-#define DUTY_USEC (400 * 1000ULL) /* one round of looking and resting, on average */
-
-struct daemon {
-        struct config *config;
-        sd_event *event;
-        struct probe *probe;
-        struct ingest *ingest;
-        struct discovery *discovery;
-        struct resolve *resolve;
-        struct store *store;
-        struct governor governor;
-        struct report report;
-        struct serve *serve;
-        struct serve_source source;
-        sd_event_source *mappings; /* paused between two readings */
-        sd_event_source *mappings_again;
-        sd_event_source *duty; /* runs while the governor lets the accounting rest */
-        bool resting;
-        struct probe_stats last_stats; /* at the governor's last turn */
-        uint64_t last_cpu_ns;
-        bool mappings_found;              /* processes wait to be taken in */
-        bool names_stale;                 /* threads have come whose names are not known */
-        unsigned test_drop, test_dropped; /* PYPROFD_TEST_DROP: every Nth record with books is thrown away */
-};
 
 static int daemon_emit(void *userdata, const struct slice *slice) {
         struct daemon *d = userdata;
@@ -170,7 +129,7 @@ static const struct image *daemon_image(void *userdata, uint32_t target) {
         return discovery_image(d->discovery, target);
 }
 
-static int daemon_read_mappings(struct daemon *d) {
+int daemon_read_mappings(struct daemon *d) {
         int r;
 
         r = probe_read_mappings(d->probe);
@@ -181,7 +140,7 @@ static int daemon_read_mappings(struct daemon *d) {
 }
 
 /* Everything there is to know, up to now: before a question is answered. */
-static int daemon_sync(void *userdata) {
+int daemon_sync(void *userdata) {
         struct daemon *d = userdata;
         int r;
 
@@ -203,8 +162,14 @@ static struct followed_thread *daemon_find_thread(void *userdata, const struct f
         return NULL;
 }
 
+int daemon_read_process_names(struct daemon *d, const struct followed_process *p) {
+        int r = seed_names(p, daemon_find_thread, d);
+
+        return r == -ENOMEM ? r : 0; /* without threading, or torn: the kernel's names stand in */
+}
+
 /* Threads get their names when they have run for a moment: threading enters them before their target is called. */
-static int daemon_read_names(struct daemon *d) {
+int daemon_read_names(struct daemon *d) {
         struct followed_process *p, *p_next;
         struct followed_thread *t, *t_next;
         int r;
@@ -221,127 +186,14 @@ static int daemon_read_names(struct daemon *d) {
                 if (!p->unnamed)
                         continue;
                 p->unnamed = false;
-                r = seed_names(p, daemon_find_thread, d);
-                if (r == -ENOMEM)
+                r = daemon_read_process_names(d, p);
+                if (r < 0)
                         return r;
         }
         return 0;
 }
 
-static uint64_t cpu_time_ns(void) {
-        struct timespec ts = {};
-
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-        return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-}
-
-/* Looks and rests in turn. The rounds differ in length, so that they do not beat with what they look at. */
-static int daemon_on_duty(sd_event_source *source, uint64_t usec, void *userdata) {
-        struct daemon *d = userdata;
-        unsigned duty = governor_setting(&d->governor).duty;
-        uint64_t round = DUTY_USEC / 2 + (uint64_t)random() % DUTY_USEC;
-        int r;
-
-        d->resting = duty < 100 && !d->resting;
-        probe_rest(d->probe, d->resting);
-        if (duty >= 100)
-                return 0;
-        r = sd_event_source_set_time_relative(source, round * (d->resting ? 100 - duty : duty) / 100);
-        return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-}
-
-static int daemon_obey(struct daemon *d) {
-        struct governor_setting setting = governor_setting(&d->governor);
-        int r;
-
-        probe_set_walk_below(d->probe, setting.walk_below_ns);
-        if (setting.rate != probe_rate(d->probe)) {
-                r = probe_set_rate(d->probe, setting.rate);
-                if (r < 0)
-                        return r;
-        }
-        if ((setting.duty < 100) == d->resting)
-                return 0;
-        r = sd_event_source_set_time_relative(d->duty, 0);
-        return r < 0 ? r : sd_event_source_set_enabled(d->duty, SD_EVENT_ONESHOT);
-}
-
-static int daemon_govern(struct daemon *d, uint64_t now) {
-        uint64_t cpu = cpu_time_ns(), used;
-        struct probe_stats stats;
-        int r;
-
-        r = probe_stats(d->probe, &stats);
-        if (r < 0)
-                return r;
-        used = report_bpf_ns(&d->last_stats, &stats) + cpu - d->last_cpu_ns;
-        d->last_stats = stats;
-        d->last_cpu_ns = cpu;
-        r = governor_turn(&d->governor, now, used, (unsigned)sysconf(_SC_NPROCESSORS_ONLN));
-        return r > 0 ? daemon_obey(d) : 0;
-}
-
-static int daemon_on_second(sd_event_source *source, uint64_t usec, void *userdata) {
-        struct daemon *d = userdata;
-        uint64_t now = clock_monotonic_ns();
-        int r;
-
-        r = probe_cover_cpus(d->probe);
-        if (r < 0)
-                log_warning_errno(r, "Cannot cover every CPU, ignoring: %m");
-        r = daemon_govern(d, now);
-        if (r < 0)
-                log_warning_errno(r, "Cannot govern the cost, ignoring: %m");
-        r = daemon_read_names(d);
-        if (r < 0)
-                return r;
-        ingest_sweep_unprofiled(d->ingest);
-        store_age(d->store, now);
-        r = sd_event_source_set_time(source, usec + SECOND_USEC);
-        return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-}
-
-static int daemon_on_records(sd_event_source *source, int fd, uint32_t events, void *userdata) {
-        struct daemon *d = userdata;
-
-        return probe_read_records(d->probe);
-}
-
-static int daemon_on_drain(sd_event_source *source, uint64_t usec, void *userdata) {
-        struct daemon *d = userdata;
-        int r;
-
-        r = probe_read_records(d->probe);
-        if (r < 0)
-                return r;
-        r = sd_event_source_set_time_relative(source, DRAIN_USEC);
-        return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-}
-
-/* One program start maps a dozen files: after a first look at once, they are read together a little later. */
-static int daemon_on_mappings(sd_event_source *source, int fd, uint32_t events, void *userdata) {
-        struct daemon *d = userdata;
-        int r;
-
-        r = daemon_read_mappings(d);
-        if (r < 0)
-                return r;
-        r = sd_event_source_set_enabled(source, SD_EVENT_OFF);
-        if (r < 0)
-                return r;
-        r = sd_event_source_set_time_relative(d->mappings_again, MAPPINGS_USEC);
-        return r < 0 ? r : sd_event_source_set_enabled(d->mappings_again, SD_EVENT_ONESHOT);
-}
-
-static int daemon_on_mappings_again(sd_event_source *source, uint64_t usec, void *userdata) {
-        struct daemon *d = userdata;
-        int r;
-
-        r = daemon_read_mappings(d);
-        return r < 0 ? r : sd_event_source_set_enabled(d->mappings, SD_EVENT_ON);
-}
-
-static int daemon_set_idle(struct daemon *d) {
+int daemon_set_idle(struct daemon *d) {
         const struct config *c = d->config;
         _cleanup_free_ char **rules = NULL;
         size_t shipped = 0, n = 0;
@@ -358,105 +210,6 @@ static int daemon_set_idle(struct daemon *d) {
         return resolve_set_idle(d->resolve, rules, n);
 }
 
-static int daemon_on_reload(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
-        struct daemon *d = userdata;
-
-        sd_notify(false, "RELOADING=1");
-        if (config_reload(d->config) == 0) {
-                log_level = d->config->log_level;
-                governor_init(&d->governor, d->config->budget, d->config->rate);
-                if (daemon_obey(d) < 0 || daemon_set_idle(d) < 0)
-                        log_warning("The new configuration could not be put into effect whole");
-                else
-                        log_info("Configuration was read again");
-        }
-        sd_notify(false, "READY=1");
-        return 0;
-}
-
-static int source_processes(void *userdata, serve_process_fn *each, void *arg) {
-        struct daemon *d = userdata;
-        struct followed_process *p, *p_next;
-        struct followed_thread *t, *t_next;
-        int r;
-
-        HASH_ITER (hh, ingest_processes(d->ingest), p, p_next)
-                p->threads_n = 0;
-        HASH_ITER (hh, ingest_threads(d->ingest), t, t_next)
-                t->process->threads_n++;
-        HASH_ITER (hh, ingest_processes(d->ingest), p, p_next) {
-                r = each(arg, p, p->threads_n);
-                if (r != 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int source_thread(struct daemon *d, struct followed_thread *t, serve_thread_fn *each, void *arg) {
-        struct serve_thread answer = {.tid = t->tid, .name = t->name ?: t->comm};
-        struct stack *stack;
-        uint64_t hash = t->open.state == THREAD_ON_CPU ? seed_running(d->resolve, t) : t->open.stack;
-        bool missing;
-        int r;
-
-        answer.state = t->open.state == THREAD_ON_CPU     ? t->mode
-                       : t->open.state == THREAD_RUNNABLE ? STATE_RUNQ
-                                                          : t->open.reason;
-        stack = resolve_lookup(d->resolve, t->process, hash, 0, &missing);
-        if (!stack)
-                return -ENOMEM;
-        answer.stack = hash ? stack : NULL;
-        r = each(arg, &answer);
-        stack_unref(stack);
-        return r;
-}
-
-static int source_threads(void *userdata, uint32_t pid, serve_thread_fn *each, void *arg) {
-        struct daemon *d = userdata;
-        struct followed_process *p = ingest_process_find(d->ingest, pid);
-        struct followed_thread *t, *next;
-        int r;
-
-        if (!p)
-                return -ESRCH;
-        r = seed_names(p, daemon_find_thread, d);
-        if (r == -ENOMEM)
-                return r;
-        HASH_ITER (hh, ingest_threads(d->ingest), t, next) {
-                if (t->process != p)
-                        continue;
-                r = source_thread(d, t, each, arg);
-                if (r != 0)
-                        return r;
-        }
-        return 0;
-}
-
-static struct report_stages daemon_stages(struct daemon *d) {
-        return (struct report_stages){
-                        .probe = d->probe,
-                        .ingest = d->ingest,
-                        .discovery = d->discovery,
-                        .resolve = d->resolve,
-                        .store = d->store,
-                        .governor = &d->governor,
-        };
-}
-
-static int source_status(void *userdata, struct serve_status *ret) {
-        struct daemon *d = userdata;
-        struct report_stages stages = daemon_stages(d);
-
-        return report_status(&d->report, &stages, ret);
-}
-
-static int source_loss(void *userdata, struct profile_loss *loss) {
-        struct daemon *d = userdata;
-        struct report_stages stages = daemon_stages(d);
-
-        return report_loss(&stages, loss);
-}
-
 static int daemon_start_stages(struct daemon *d) {
         struct probe_failure failure = {};
         int r;
@@ -464,7 +217,7 @@ static int daemon_start_stages(struct daemon *d) {
         r = ingest_new(d->config->proc_root, daemon_image, d, &d->ingest);
         if (r < 0)
                 return r;
-        r = store_new(d->config->memory_max, &d->store);
+        r = store_new(d->config->memory_max / 4 * 3, &d->store);
         if (r < 0)
                 return r;
         store_set_lookup(d->store, daemon_lookup, d);
@@ -492,53 +245,6 @@ static int daemon_start_stages(struct daemon *d) {
         return discovery_adopt(d->discovery);
 }
 
-static int daemon_start_events(struct daemon *d) {
-        sigset_t signals;
-        int r;
-
-        sigemptyset(&signals);
-        sigaddset(&signals, SIGTERM);
-        sigaddset(&signals, SIGINT);
-        sigaddset(&signals, SIGHUP);
-        sigprocmask(SIG_BLOCK, &signals, NULL);
-        signal(SIGPIPE, SIG_IGN);
-
-        if ((r = sd_event_add_signal(d->event, NULL, SIGTERM, NULL, NULL)) < 0 ||
-            (r = sd_event_add_signal(d->event, NULL, SIGINT, NULL, NULL)) < 0 ||
-            (r = sd_event_add_signal(d->event, NULL, SIGHUP, daemon_on_reload, d)) < 0 ||
-            (r = sd_event_add_io(d->event, NULL, probe_records_fd(d->probe), EPOLLIN, daemon_on_records, d)) < 0 ||
-            (r = sd_event_add_io(d->event, &d->mappings, probe_mappings_fd(d->probe), EPOLLIN, daemon_on_mappings, d)) <
-                            0 ||
-            (r = sd_event_add_time_relative(d->event, &d->mappings_again, CLOCK_MONOTONIC, MAPPINGS_USEC, 1000,
-                                            daemon_on_mappings_again, d)) < 0 ||
-            (r = sd_event_add_time_relative(d->event, &d->duty, CLOCK_MONOTONIC, 0, 1, daemon_on_duty, d)) < 0 ||
-            (r = sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, DRAIN_USEC, SLACK_USEC, daemon_on_drain,
-                                            d)) < 0 ||
-            (r = sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, 0, SLACK_USEC, daemon_on_second, d)) < 0)
-                return log_error_errno(r, "Cannot set up the event loop: %m");
-        sd_event_set_watchdog(d->event, true);
-        return 0;
-}
-
-static int daemon_start_serving(struct daemon *d) {
-        struct serve_settings settings = {
-                        .socket = d->config->socket,
-                        .group = d->config->group,
-                        .proc_root = d->config->proc_root,
-        };
-
-        d->source = (struct serve_source){
-                        .store = d->store,
-                        .userdata = d,
-                        .sync = daemon_sync,
-                        .processes = source_processes,
-                        .threads = source_threads,
-                        .status = source_status,
-                        .loss = source_loss,
-        };
-        return serve_new(d->event, &settings, &d->source, &d->serve);
-}
-
 DEFINE_CLEANUP(struct daemon *, daemon_free)
 
 int daemon_new(struct config *config, struct daemon **ret) {
@@ -557,10 +263,10 @@ int daemon_new(struct config *config, struct daemon **ret) {
         r = daemon_start_stages(d);
         if (r < 0)
                 return r;
-        r = daemon_start_events(d);
+        r = events_start(d);
         if (r < 0)
                 return r;
-        r = daemon_start_serving(d);
+        r = source_start(d);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(d);

@@ -55,6 +55,10 @@ static struct stack *stack_pseudo(struct resolve *r, const char *name, bool unkn
         return intern_stack(r->intern, &content);
 }
 
+void resolve_set_memory_max(struct resolve *r, uint64_t memory_max) {
+        r->memory_max = memory_max;
+}
+
 void resolve_free(struct resolve *r) {
         if (!r)
                 return;

@@ -27,6 +27,7 @@ struct resolve_counters {
 /* `idle` is a list of rules as in pyprofd.conf(5); it may be replaced later (SIGHUP). memory_max in bytes bounds codes
  * and hashes (least recently used go first; BPF sends again what is met again). */
 int resolve_new(resolve_fetch_fn *fetch, void *userdata, uint64_t memory_max, struct resolve **ret);
+void resolve_set_memory_max(struct resolve *r, uint64_t memory_max); /* obeyed as new records come */
 void resolve_free(struct resolve *r);
 int resolve_set_idle(struct resolve *r, char **rules,
                      size_t rules_n); /* -EINVAL: a rule is malformed, nothing changes */

@@ -27,6 +27,10 @@ static void span_fini(struct span *span, struct held *held) {
         held_detail_put(held, span->detail);
 }
 
+void store_set_memory_max(struct store *s, uint64_t memory_max) {
+        s->memory_max = memory_max;
+}
+
 void store_free(struct store *s) {
         if (!s)
                 return;

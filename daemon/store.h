@@ -20,6 +20,7 @@ struct store_counters {
 };
 
 int store_new(uint64_t memory_max, struct store **ret);
+void store_set_memory_max(struct store *s, uint64_t memory_max); /* obeyed from the next store_age() on */
 void store_free(struct store *s);
 
 /* Adds one slice, whole; time older than the history is left out. Takes references of its own. -ENOMEM. */

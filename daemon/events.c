@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon_private.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/macro.h"
+#include "proc/clock.h"
+
+#define DRAIN_USEC (200 * 1000ULL)   /* how long a record may lie in the ring buffer; its fill level wakes us earlier */
+#define MAPPINGS_USEC (10 * 1000ULL) /* least time between two readings of new mappings */
+#define SECOND_USEC (1000 * 1000ULL)
+#define SLACK_USEC (10 * 1000ULL) /* by how much timers may be late, so that the kernel can bundle them */
+#define DUTY_USEC (400 * 1000ULL) /* one round of looking and resting, on average */
+
+static uint64_t cpu_time_ns(void) {
+        struct timespec ts = {};
+
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+        return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+/* Looks and rests in turn. The rounds differ in length, so that they do not beat with what they look at. */
+static int events_on_duty(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct daemon *d = userdata;
+        unsigned duty = governor_setting(&d->governor).duty;
+        uint64_t round = DUTY_USEC / 2 + (uint64_t)random() % DUTY_USEC;
+        int r;
+
+        d->resting = duty < 100 && !d->resting;
+        probe_rest(d->probe, d->resting);
+        if (duty >= 100)
+                return 0;
+        r = sd_event_source_set_time_relative(source, round * (d->resting ? 100 - duty : duty) / 100);
+        return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int events_obey(struct daemon *d) {
+        struct governor_setting setting = governor_setting(&d->governor);
+        int r;
+
+        probe_set_walk_below(d->probe, setting.walk_below_ns);
+        if (setting.rate != probe_rate(d->probe)) {
+                r = probe_set_rate(d->probe, setting.rate);
+                if (r < 0)
+                        return r;
+        }
+        if ((setting.duty < 100) == d->resting)
+                return 0;
+        r = sd_event_source_set_time_relative(d->duty, 0);
+        return r < 0 ? r : sd_event_source_set_enabled(d->duty, SD_EVENT_ONESHOT);
+}
+
+static int events_govern(struct daemon *d, uint64_t now) {
+        uint64_t cpu = cpu_time_ns(), used;
+        struct probe_stats stats;
+        int r;
+
+        r = probe_stats(d->probe, &stats);
+        if (r < 0)
+                return r;
+        used = report_bpf_ns(&d->last_stats, &stats) + cpu - d->last_cpu_ns;
+        d->last_stats = stats;
+        d->last_cpu_ns = cpu;
+        r = governor_turn(&d->governor, now, used, (unsigned)sysconf(_SC_NPROCESSORS_ONLN));
+        return r > 0 ? events_obey(d) : 0;
+}
+
+static int events_on_second(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct daemon *d = userdata;
+        uint64_t now = clock_monotonic_ns();
+        int r;
+
+        r = probe_cover_cpus(d->probe);
+        if (r < 0)
+                log_warning_errno(r, "Cannot cover every CPU, ignoring: %m");
+        r = events_govern(d, now);
+        if (r < 0)
+                log_warning_errno(r, "Cannot govern the cost, ignoring: %m");
+        r = daemon_read_names(d);
+        if (r < 0)
+                return r;
+        ingest_sweep_unprofiled(d->ingest);
+        store_age(d->store, now);
+        r = sd_event_source_set_time(source, usec + SECOND_USEC);
+        return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int events_on_records(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        struct daemon *d = userdata;
+
+        return probe_read_records(d->probe);
+}
+
+static int events_on_drain(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct daemon *d = userdata;
+        int r;
+
+        r = probe_read_records(d->probe);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_time_relative(source, DRAIN_USEC);
+        return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* One program start maps a dozen files: after a first look at once, they are read together a little later. */
+static int events_on_mappings(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        struct daemon *d = userdata;
+        int r;
+
+        r = daemon_read_mappings(d);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_time_relative(d->mappings_again, MAPPINGS_USEC);
+        return r < 0 ? r : sd_event_source_set_enabled(d->mappings_again, SD_EVENT_ONESHOT);
+}
+
+static int events_on_mappings_again(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct daemon *d = userdata;
+        int r;
+
+        r = daemon_read_mappings(d);
+        return r < 0 ? r : sd_event_source_set_enabled(d->mappings, SD_EVENT_ON);
+}
+
+static int events_on_reload(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
+        struct daemon *d = userdata;
+
+        sd_notify(false, "RELOADING=1");
+        if (config_reload(d->config) == 0) {
+                log_level = d->config->log_level;
+                store_set_memory_max(d->store, d->config->memory_max / 4 * 3);
+                resolve_set_memory_max(d->resolve, d->config->memory_max / 4);
+                governor_init(&d->governor, d->config->budget, d->config->rate);
+                if (events_obey(d) < 0 || daemon_set_idle(d) < 0)
+                        log_warning("The new configuration could not be put into effect whole");
+                else
+                        log_info("Configuration was read again");
+        }
+        sd_notify(false, "READY=1");
+        return 0;
+}
+
+int events_start(struct daemon *d) {
+        sigset_t signals;
+        int r;
+
+        sigemptyset(&signals);
+        sigaddset(&signals, SIGTERM);
+        sigaddset(&signals, SIGINT);
+        sigaddset(&signals, SIGHUP);
+        sigprocmask(SIG_BLOCK, &signals, NULL);
+        signal(SIGPIPE, SIG_IGN);
+
+        if ((r = sd_event_add_signal(d->event, NULL, SIGTERM, NULL, NULL)) < 0 ||
+            (r = sd_event_add_signal(d->event, NULL, SIGINT, NULL, NULL)) < 0 ||
+            (r = sd_event_add_signal(d->event, NULL, SIGHUP, events_on_reload, d)) < 0 ||
+            (r = sd_event_add_io(d->event, NULL, probe_records_fd(d->probe), EPOLLIN, events_on_records, d)) < 0 ||
+            (r = sd_event_add_io(d->event, &d->mappings, probe_mappings_fd(d->probe), EPOLLIN, events_on_mappings, d)) <
+                            0 ||
+            (r = sd_event_add_time_relative(d->event, &d->mappings_again, CLOCK_MONOTONIC, MAPPINGS_USEC, 1000,
+                                            events_on_mappings_again, d)) < 0 ||
+            (r = sd_event_add_time_relative(d->event, &d->duty, CLOCK_MONOTONIC, 0, 1, events_on_duty, d)) < 0 ||
+            (r = sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, DRAIN_USEC, SLACK_USEC, events_on_drain,
+                                            d)) < 0 ||
+            (r = sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, 0, SLACK_USEC, events_on_second, d)) < 0)
+                return log_error_errno(r, "Cannot set up the event loop: %m");
+        sd_event_set_watchdog(d->event, true);
+        return 0;
+}
