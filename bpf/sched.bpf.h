@@ -132,7 +132,7 @@ static __always_inline void thread_snapshot(struct thread *t, const struct task_
         t->exec = task->se.sum_exec_runtime;
         t->delay = task->sched_info.run_delay;
         t->switches = task_switches(task);
-        t->epoch = settings.epoch;
+        t->epoch = settings.epoch - settings.resting; /* what comes while it rests is not seen */
         t->arrival = 0;
 }
 

@@ -212,7 +212,9 @@ static __always_inline void thread_record(const struct thread *t, struct task_st
                 return;
         }
         event_init(&e->event, kind, sizeof(*e), t, now, task->tgid, tid);
-        books_fill(&e->books, t, now);
+        e->books = (struct event_books){};
+        if (kind == EVENT_THREAD_EXIT) /* at its start they are zero, though it may run on by now */
+                books_fill(&e->books, t, now);
         bpf_probe_read_kernel(e->comm, sizeof(e->comm), task->comm);
         bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
 }
@@ -300,8 +302,11 @@ static __always_inline void thread_fork(const struct thread *from, struct task_s
                 }
         }
         t = thread_new(child, &p, now, THREAD_RUNNABLE);
-        if (!t)
+        if (!t) {
+                if (pid != (u32)parent->tgid)
+                        bpf_map_delete_elem(&processes, &pid);
                 return;
+        }
         if (pid != (u32)parent->tgid) {
                 t->tstate = from->tstate; /* fork() copies the forking thread with its thread pointer */
                 process_record(t, child, EVENT_PROCESS_START, now, from->scope);
@@ -338,25 +343,27 @@ static __always_inline void process_start(u32 index, u64 ip) {
         const struct target_image *image = bpf_map_lookup_elem(&images, &index);
         u64 now = bpf_ktime_get_ns(), bias;
         u32 pid = task->tgid;
-        struct process p = {};
+        struct process p = {.scope = process_scope(task)}, *known = bpf_map_lookup_elem(&processes, &pid);
         struct thread *t;
 
-        if (!image || bpf_map_lookup_elem(&processes, &pid)) /* fires again for subinterpreters */
+        /* It fires again for subinterpreters. What another process has left behind gives way. */
+        if (!image || (known && (!known->scope || known->scope == p.scope)))
                 return;
         bias = ip - image->probe;
-        p.scope = process_scope(task);
         p.runtime = image->runtime + bias;
         p.code_type = image->code_type + bias;
         p.text_start = image->text_start + bias;
         p.text_end = image->text_end + bias;
         p.target = index;
-        if (bpf_map_update_elem(&processes, &pid, &p, BPF_NOEXIST)) {
+        if (bpf_map_update_elem(&processes, &pid, &p, BPF_ANY)) {
                 count(COUNTER_STORAGE_FULL);
                 return;
         }
         t = thread_new(task, &p, now, THREAD_ON_CPU);
-        if (!t)
+        if (!t) {
+                bpf_map_delete_elem(&processes, &pid);
                 return;
+        }
         process_record(t, task, EVENT_PROCESS_START, now, 0);
         thread_record(t, task, EVENT_THREAD_START, task->pid, now);
 }

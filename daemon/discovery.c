@@ -13,11 +13,13 @@
 
 #include "base/log.h"
 #include "base/macro.h"
+#include "proc/clock.h"
 #include "proc/maps.h"
 #include "proc/process.h"
 
-#define FILES_MAX 65536   /* known files at a time; then all but the interpreters are forgotten */
-#define PENDING_MAX 16384 /* processes found and not yet taken in */
+#define FILES_MAX 65536       /* known files at a time; then all but the interpreters are forgotten */
+#define PENDING_MAX 16384     /* processes found and not yet taken in */
+#define PROBE_NS NSEC_PER_SEC /* processes that mapped an interpreter before its probe was there are told of within */
 #define NO_TARGET UINT32_MAX
 
 struct file_key {
@@ -29,6 +31,7 @@ struct file {
         struct file_key key;
         struct image *image; /* owned; NULL: holds no Python */
         uint32_t target;     /* NO_TARGET: not followed */
+        uint64_t added;      /* when its probe was there */
         int fd;              /* of an interpreter; -1 */
         UT_hash_handle hh;
 };
@@ -120,6 +123,7 @@ static void discovery_add_target(struct discovery *d, struct file *f, int fd) {
                                   image->version);
         f->target = d->targets_n;
         d->targets[d->targets_n++] = f;
+        f->added = clock_monotonic_ns();
         d->counters.targets++;
 }
 
@@ -244,7 +248,7 @@ int discovery_mapping(struct discovery *d, const struct probe_mapping *m) {
         f = discovery_file(d, &mapped, &new);
         if (!f || !f->image)
                 return 0;
-        if (f->image->supported && !new) /* the probe at its start finds it */
+        if (f->image->supported && f->added + PROBE_NS < clock_monotonic_ns()) /* the probe at its start finds it */
                 return 0;
         if (new)
                 d->counters.late++;

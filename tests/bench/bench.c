@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -18,8 +19,9 @@
 #include "work.h"
 
 #define INTERPRETERS "tests/setup/interpreters"
-#define SLICES 9
-#define SLICE_MS 300
+#define SLICES 15
+#define WALK_MS 100
+#define SWITCH_MS 100
 
 #define WALK_TARGET 0.7
 #define PYTHON_SWITCH_TARGET 200.0
@@ -45,18 +47,19 @@ static const char *verdict(double value, double target) {
         return value <= target ? "target met" : "target missed";
 }
 
-static int walk_pair(const struct bench *b, const char *name, const char *label, unsigned depth, pid_t python, pid_t spin) {
+static int walk_pair(const struct bench *b, const char *name, const char *label, unsigned depth, pid_t python,
+                     pid_t spin) {
         double pythons[SLICES], kernels[SLICES], ratios[SLICES], ratio;
         struct meter_walks w;
         int r;
 
-        r = meter_walks(b->meter, python, spin, SLICE_MS, &w); /* has the stacks made known */
+        r = meter_walks(b->meter, python, spin, WALK_MS, &w); /* has the stacks made known */
         for (size_t i = 0; r == 0 && i < SLICES; i++) {
-                r = meter_walks(b->meter, python, spin, SLICE_MS, &w);
+                r = meter_walks(b->meter, python, spin, WALK_MS, &w);
                 if (r < 0)
                         break;
-                pythons[i] = w.python - w.empty;
-                kernels[i] = w.kernel - w.empty;
+                pythons[i] = w.python.ns - w.empty.ns;
+                kernels[i] = w.kernel.ns - w.empty.ns;
                 ratios[i] = pythons[i] / kernels[i];
         }
         if (r < 0)
@@ -67,9 +70,23 @@ static int walk_pair(const struct bench *b, const char *name, const char *label,
                 return -EBADMSG;
         }
         ratio = median(ratios, SLICES);
-        printf("%-24s %6u %9.0f %9.0f %7.2f  %s\n", label, depth, median(pythons, SLICES), median(kernels, SLICES), ratio,
-               verdict(ratio, WALK_TARGET));
+        printf("%-24s %6u %9.0f %9.0f %7.2f  %s\n", label, depth, median(pythons, SLICES), median(kernels, SLICES),
+               ratio, verdict(ratio, WALK_TARGET));
         fflush(stdout);
+        return 0;
+}
+
+/* The same caches and the same neighbours for both. */
+static int share_cpu(pid_t a, pid_t b) {
+        cpu_set_t cpus;
+        int cpu = sched_getcpu();
+
+        if (cpu < 0)
+                return -errno;
+        CPU_ZERO(&cpus);
+        CPU_SET((unsigned)cpu, &cpus);
+        if (sched_setaffinity(a, sizeof(cpus), &cpus) < 0 || sched_setaffinity(b, sizeof(cpus), &cpus) < 0)
+                return -errno;
         return 0;
 }
 
@@ -80,10 +97,14 @@ static int walk_depth(const struct bench *b, const char *name, const char *label
 
         snprintf(frames, sizeof(frames), "%u", depth);
         snprintf(path, sizeof(path), "%s/fpspin", b->built);
-        r = work_start((const char *const[]){INTERPRETERS, "run", name, "--", "tests/bench/spin.py", frames, NULL}, &python);
+        r = work_start((const char *const[]){INTERPRETERS, "run", name, "--", "tests/bench/spin.py", frames, NULL},
+                       &python);
         if (r < 0)
                 return r;
         r = work_start((const char *const[]){path, frames, NULL}, &spin);
+        if (r < 0)
+                return r;
+        r = share_cpu(python.pid, spin.pid);
         if (r < 0)
                 return r;
         r = meter_follow(b->meter, python.pid);
@@ -151,11 +172,11 @@ static int switch_slices(const struct bench *b, double other, struct switches *r
         struct meter_switches s;
         int r;
 
-        r = meter_switches(b->meter, SLICE_MS / 2, &s);
+        r = meter_switches(b->meter, SWITCH_MS, &s);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < SLICES; i++) {
-                r = meter_switches(b->meter, SLICE_MS / 2, &s);
+                r = meter_switches(b->meter, SWITCH_MS, &s);
                 if (r < 0)
                         return r;
                 nets[i] = s.on_switch - s.empty;
@@ -167,14 +188,18 @@ static int switch_slices(const struct bench *b, double other, struct switches *r
                 both[i] = s.both;
         }
         *ret = (struct switches){
-                .net = median(nets, SLICES), .wakeup = median(wakeups, SLICES), .rate = median(rates, SLICES),
-                .followed = median(followed, SLICES), .both = median(both, SLICES),
+                        .net = median(nets, SLICES),
+                        .wakeup = median(wakeups, SLICES),
+                        .rate = median(rates, SLICES),
+                        .followed = median(followed, SLICES),
+                        .both = median(both, SLICES),
         };
         return 0;
 }
 
 static void switch_print(const char *what, const struct switches *s, const char *outcome) {
-        printf("%-44s %8.0f %10.0f %9.0f%% %8.0f%%  %s\n", what, s->net, s->rate, s->followed * 100, s->both * 100, outcome);
+        printf("%-44s %8.0f %10.0f %9.0f%% %8.0f%%  %s\n", what, s->net, s->rate, s->followed * 100, s->both * 100,
+               outcome);
         fflush(stdout);
 }
 
@@ -207,8 +232,8 @@ static int bench_switches(const struct bench *b) {
         struct switches other;
         int r;
 
-        printf("\nOne switch, accounted for (ns, net)\n%-44s %8s %10s %10s %9s  at most %.0f, %.0f\n", "", "ns", "a second",
-               "of Python", "on both", PYTHON_SWITCH_TARGET, OTHER_SWITCH_TARGET);
+        printf("\nOne switch, accounted for (ns, net)\n%-44s %8s %10s %10s %9s  at most %.0f, %.0f\n", "", "ns",
+               "a second", "of Python", "on both", PYTHON_SWITCH_TARGET, OTHER_SWITCH_TARGET);
         snprintf(path, sizeof(path), "%s/pipes", b->built);
         r = work_start((const char *const[]){path, NULL}, &pipes);
         if (r < 0)
@@ -220,13 +245,13 @@ static int bench_switches(const struct bench *b) {
         switch_print("anything else", &other, verdict(other.net, OTHER_SWITCH_TARGET));
 
         /* A threshold beyond every wait: at most one in 1,024 is walked. */
-        r = switch_python(b, "one", UINT64_MAX / 2, "Python, from thread to thread", other.net, PYTHON_SWITCH_TARGET);
+        r = switch_python(b, "one", UINT64_MAX / 2, "Python, on one CPU", other.net, PYTHON_SWITCH_TARGET);
         if (r < 0)
                 return r;
-        r = switch_python(b, "any", UINT64_MAX / 2, "Python, most from or to idle", other.net, PYTHON_SWITCH_TARGET);
+        r = switch_python(b, "any", UINT64_MAX / 2, "Python, on any CPU", other.net, PYTHON_SWITCH_TARGET);
         if (r < 0)
                 return r;
-        return switch_python(b, "one", 0, "Python, from thread to thread, each walked", other.net, 0);
+        return switch_python(b, "one", 0, "Python, on one CPU, each wait walked", other.net, 0);
 }
 
 int main(int argc, char **argv) {

@@ -19,7 +19,7 @@
 #define CPU_TARGET 0.1 /* percent of one CPU: below that it cannot be told from none */
 
 struct use {
-        double cpu;     /* percent of one CPU */
+        double cpu; /* percent of one CPU */
         double rss_mib;
 };
 
@@ -146,12 +146,13 @@ int idle_bench(const char *path) {
                 return -errno;
         snprintf(socket, sizeof(socket), "%s/socket", folder);
         snprintf(state, sizeof(state), "%s/state", folder);
-        printf("\nThe daemon, and %d Pythons that only wait (of one CPU, over %d s; others on this machine count too)\n",
+        printf("\nThe daemon, and %d Pythons that only wait (of one CPU, over %d s; others on this machine count "
+               "too)\n",
                IDLE_N, MEASURE_S);
         r = mkdir(state, 0700) < 0 ? -errno : 0;
         if (r == 0)
-                r = work_spawn((const char *const[]){path, "--config", "/dev/null", "--socket", socket, "--state-dir", state,
-                                                     "--log-level", "err", NULL},
+                r = work_spawn((const char *const[]){path, "--config", "/dev/null", "--socket", socket, "--state-dir",
+                                                     state, "--log-level", "err", NULL},
                                &daemon);
         if (r == 0)
                 r = idle_measure(daemon.pid);

@@ -19,13 +19,17 @@ void meter_unfollow(struct meter *m, pid_t pid);
 /* Threads whose waits are shorter than this are seldom walked. */
 void meter_set_walk_below(struct meter *m, uint64_t ns);
 
-struct meter_walks {
-        double empty, python, kernel; /* ns a run */
-        uint64_t python_runs, kernel_runs;
-        uint64_t python_frames, kernel_frames;
+struct meter_runs {
+        uint64_t n;
+        double ns; /* one, on average */
 };
 
-/* One slice: for half of `ms` the walks of both processes, for the other half programs that do nothing. */
+struct meter_walks {
+        struct meter_runs empty, python, kernel;
+        uint64_t python_frames, kernel_frames; /* of the last stacks walked */
+};
+
+/* Walks `python` and `spin` in turn for `ms` each. Each is stopped while the other runs, and after it. */
 int meter_walks(struct meter *m, pid_t python, pid_t spin, unsigned ms, struct meter_walks *ret);
 
 struct meter_switches {

@@ -64,7 +64,8 @@ int BPF_PROG(bench_switch_empty, bool preempt, struct task_struct *prev, struct 
 /* Attached last, so that the look-ups find nothing that on_switch had to bring into the cache. */
 SEC("tp_btf/sched_switch")
 int BPF_PROG(bench_switch_count, bool preempt, struct task_struct *prev, struct task_struct *next) {
-        u32 followed = !!bpf_task_storage_get(&threads, prev, NULL, 0) + !!bpf_task_storage_get(&threads, next, NULL, 0);
+        u32 followed = !!bpf_task_storage_get(&threads, prev, NULL, 0) +
+                       !!bpf_task_storage_get(&threads, next, NULL, 0);
 
         if (followed < 3)
                 __sync_fetch_and_add(&bench_switches[followed], 1);

@@ -32,13 +32,21 @@ def display(code):
     return getattr(code, "co_qualname", code.co_name)
 
 
+def born_ns():
+    """When this process began, to the clock tick, by CLOCK_MONOTONIC."""
+    with open("/proc/self/stat") as stat:
+        ticks = int(stat.read().rsplit(")", 1)[1].split()[19])
+    boottime = time.clock_gettime(7) - monotonic()  # CLOCK_BOOTTIME
+    return ns(ticks / os.sysconf("SC_CLK_TCK") - boottime)
+
+
 class Ledger:
     """The threads of this process. `kind` says which rule of the books holds for a thread's CPU time:
     spin and pinned: equal to CLOCK_THREAD_CPUTIME_ID; mixed: within the run-queue time."""
 
     def __init__(self, kind="mixed", execed=True):
         self.rows = []
-        self.main = {"tid": native_id(), "name": "MainThread", "kind": kind, "execed": execed, "main": True,
+        self.main = {"tid": native_id(), "name": "MainThread", "kind": kind, "execed": execed, "main": True, "born_ns": born_ns(),
                      "begin_ns": ns(monotonic()), "cpu_begin_ns": ns(clock())}
 
     def start(self, kind, target, *args, **options):
