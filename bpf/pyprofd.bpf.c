@@ -11,6 +11,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Knobs: set before loading. */
+const volatile __u64 ring_watermark = 2 * 1024 * 1024; /* bytes unread at which the daemon is woken */
 const volatile bool switch_has_state = true; /* sched_switch tells prev_state: Linux 5.18, commit fa2c3254d7cf */
 
 /* Set while running. */
@@ -103,11 +104,9 @@ SEC("perf_event")
 int on_tick(struct bpf_perf_event_data *ctx) {
         struct task_struct *task = bpf_get_current_task_btf();
         struct thread *t = bpf_task_storage_get(&threads, task, NULL, 0);
-        u64 flags = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > RING_WATERMARK ? BPF_RB_FORCE_WAKEUP
-                                                                                   : BPF_RB_NO_WAKEUP;
 
         if (t)
-                thread_tick(t, task, &ctx->regs, flags);
+                thread_tick(t, task, &ctx->regs, ring_wakeup());
         return 0;
 }
 
@@ -125,7 +124,7 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_tid) {
         struct thread *t = bpf_task_storage_get(&threads, task, NULL, 0);
 
         if (t)
-                thread_end(t, task, old_tid, true);
+                thread_end(t, task, true);
         return 0;
 }
 
@@ -134,7 +133,7 @@ int BPF_PROG(on_exit, struct task_struct *task) {
         struct thread *t = bpf_task_storage_get(&threads, task, NULL, 0);
 
         if (t)
-                thread_end(t, task, task->pid, task->signal->live.counter == 0);
+                thread_end(t, task, task->signal->live.counter == 0);
         return 0;
 }
 

@@ -19,6 +19,8 @@ struct thread {
         u64 text_start, text_end;
         u32 target;
         u32 seq;
+        u32 tid; /* task->pid changes when a thread that does not lead execs */
+        u32 reserved1;
 
         u64 since; /* when the present state began */
         u64 cpu, runnable, blocked, skipped;
@@ -54,15 +56,14 @@ struct {
         __type(value, struct thread);
 } threads SEC(".maps");
 
-static __always_inline void event_init(struct event *e, u16 kind, u32 size, const struct thread *t, u64 now, u32 pid,
-                                       u32 tid) {
+static __always_inline void event_init(struct event *e, u16 kind, u32 size, const struct thread *t, u64 now, u32 pid) {
         e->size = size;
         e->kind = kind;
         e->flags = 0;
         e->time = now;
         e->scope = t->scope;
         e->pid = pid;
-        e->tid = tid;
+        e->tid = t->tid;
 }
 
 /* The books as they stand at `now`, the present state included when it is on-CPU. */
@@ -124,7 +125,7 @@ static __always_inline bool thread_is_stale(struct thread *t, const struct task_
                 return false;
         if ((t->state == THREAD_ON_CPU) != on_cpu || task_switches(task) != t->switches + expected)
                 return true;
-        t->epoch = settings.epoch;
+        t->epoch = settings.epoch - settings.resting;
         return false;
 }
 

@@ -2,7 +2,13 @@
 /* What happens to a followed thread: it starts, runs, waits, is met by a tick, ends. Here books and walker meet. */
 #pragma once
 
-#define RING_WATERMARK (2 * 1024 * 1024) /* bytes unread at which a tick wakes the daemon */
+#define PF_EXITING 0x00000004 /* include/linux/sched.h */
+#define WATERMARK_EVERY 64    /* waits of a thread between two looks at how full the ring buffer is */
+
+/* The daemon reads by timer; it is woken where it might be too late. A forced wake-up costs 3 us, none 40 ns. */
+static __always_inline u64 ring_wakeup(void) {
+        return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > ring_watermark ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
 
 struct {
         __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -34,6 +40,17 @@ static __always_inline bool thread_find_state(struct walker *walker, struct thre
         return false;
 }
 
+/* 3.7 to 3.11 say which state holds the GIL, and nothing else. Is it another one of this thread's? */
+static __always_inline bool thread_is_current(const struct thread *t, const struct walker *walker, u64 thread_pointer) {
+        const struct target *target = walker->target;
+        u64 current = 0, id = 0;
+
+        if (target->runtime_tstate_current == TARGET_NONE ||
+            read_user(&current, 8, t->runtime + target->runtime_tstate_current) || !current || current == t->tstate)
+                return true;
+        return read_user(&id, 8, current + target->tstate_thread_id) || id != thread_pointer;
+}
+
 static __always_inline bool thread_state_holds(const struct thread *t, const struct walker *walker, u64 thread_pointer,
                                                bool running) {
         const struct target *target = walker->target;
@@ -44,6 +61,8 @@ static __always_inline bool thread_state_holds(const struct thread *t, const str
         /* Up to 3.10 a thread state has its maker's id until its thread first runs: then it has no frame. */
         if (target->layout == TARGET_FRAME_OBJECT && !tstate_u64(s, target->tstate_frame))
                 return false;
+        if (target->tstate_status == TARGET_NONE)
+                return !(t->several && running) || thread_is_current(t, walker, thread_pointer);
         return (t->several || running) ? tstate_active(s, target) : true;
 }
 
@@ -75,8 +94,15 @@ __weak u64 thread_walk(struct thread *t, const struct event *from, u64 thread_po
         }
         walk_frames(&walker, t->scope);
         count(COUNTER_WALKS);
-        if (!walker.scratch->walk.frames_n)
-                return 0;
+        if (!walker.scratch->walk.frames_n) {
+                /* No frame, or a state that was freed and is not in use yet: the thread may have another one by now. */
+                if (from->time - t->searched < (running ? MISS_FIRST_NS : MISS_LAST_NS) ||
+                    !thread_find_state(&walker, t, thread_pointer, from->time))
+                        return 0;
+                walk_frames(&walker, t->scope);
+                if (!walker.scratch->walk.frames_n)
+                        return 0;
+        }
         flags = walker.scratch->walk.flags;
         if (flags & EVENT_STACK_INCOMPLETE)
                 count(COUNTER_FRAME_UNREADABLE);
@@ -123,7 +149,7 @@ static __always_inline void thread_switch_out(struct thread *t, struct task_stru
                 count(COUNTER_WALKS_SKIPPED);
                 return;
         }
-        event_init(&from, 0, 0, t, now, task->tgid, task->pid);
+        event_init(&from, 0, 0, t, now, task->tgid);
         t->stack = thread_walk(t, &from, BPF_CORE_READ(task, thread.fsbase), false);
 }
 
@@ -151,17 +177,17 @@ static __always_inline void thread_switch_in(struct thread *t, struct task_struc
                 count(COUNTER_RING_FULL);
                 return;
         }
-        event_init(&e->event, EVENT_WAIT, sizeof(*e), t, now, task->tgid, task->pid);
+        event_init(&e->event, EVENT_WAIT, sizeof(*e), t, now, task->tgid);
         e->event.flags = t->stack_flags;
         books_fill(&e->books, t, now);
         e->stack = t->stack;
         e->since = since;
         e->woken = woken;
         e->reason = t->reason;
-        e->weight = t->stack_flags & EVENT_STACK_SKIPPED ? 1 : t->weight;
+        e->weight = length >= LONG_WAIT_NS ? 1 : t->weight; /* every long wait is told of: it stands for itself */
         e->syscall = t->syscall;
         e->reserved = 0;
-        bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+        bpf_ringbuf_submit(e, t->seq % WATERMARK_EVERY ? BPF_RB_NO_WAKEUP : ring_wakeup());
 }
 
 static __always_inline u32 thread_mode(const struct thread *t, const bpf_user_pt_regs_t *regs) {
@@ -186,7 +212,7 @@ static __always_inline void thread_tick(struct thread *t, struct task_struct *ta
                 t->since = now;
                 t->state = THREAD_ON_CPU;
         }
-        event_init(&from, 0, 0, t, now, task->tgid, task->pid);
+        event_init(&from, 0, 0, t, now, task->tgid);
         stack = thread_walk(t, &from, BPF_CORE_READ(task, thread.fsbase), true);
         t->seq++;
         e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
@@ -194,7 +220,7 @@ static __always_inline void thread_tick(struct thread *t, struct task_struct *ta
                 count(COUNTER_RING_FULL);
                 return;
         }
-        event_init(&e->event, EVENT_TICK, sizeof(*e), t, now, task->tgid, task->pid);
+        event_init(&e->event, EVENT_TICK, sizeof(*e), t, now, task->tgid);
         e->event.flags = t->stack_flags;
         books_fill(&e->books, t, now);
         e->stack = stack;
@@ -203,20 +229,26 @@ static __always_inline void thread_tick(struct thread *t, struct task_struct *ta
         bpf_ringbuf_submit(e, wakeup);
 }
 
-static __always_inline void thread_record(const struct thread *t, struct task_struct *task, u16 kind, u32 tid,
-                                          u64 now) {
+static __always_inline void thread_record(const struct thread *t, struct task_struct *task, u16 kind, u64 now) {
         struct event_thread *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 
         if (!e) {
                 count(COUNTER_RING_FULL);
                 return;
         }
-        event_init(&e->event, kind, sizeof(*e), t, now, task->tgid, tid);
+        event_init(&e->event, kind, sizeof(*e), t, now, task->tgid);
         e->books = (struct event_books){};
         if (kind == EVENT_THREAD_EXIT) /* at its start they are zero, though it may run on by now */
                 books_fill(&e->books, t, now);
         bpf_probe_read_kernel(e->comm, sizeof(e->comm), task->comm);
         bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+}
+
+/* Whose process it is; root's where it has the rights of several. */
+static __always_inline u32 process_uid(struct task_struct *task) {
+        u32 uid = BPF_CORE_READ(task, cred, uid.val);
+
+        return uid == BPF_CORE_READ(task, cred, euid.val) && uid == BPF_CORE_READ(task, cred, suid.val) ? uid : 0;
 }
 
 static __always_inline void process_ancestors(struct task_struct *task, u32 ancestors[PROCESS_ANCESTORS]) {
@@ -235,16 +267,17 @@ static __always_inline void process_record(const struct thread *t, struct task_s
                 count(COUNTER_RING_FULL);
                 return;
         }
-        event_init(&e->event, kind, sizeof(*e), t, now, task->tgid, task->pid);
+        event_init(&e->event, kind, sizeof(*e), t, now, task->tgid);
         e->runtime = t->runtime;
         e->start = BPF_CORE_READ(task, group_leader, start_time);
         process_ancestors(task, e->ancestors);
         e->target = t->target;
         e->parent_scope = parent_scope;
-        e->uid = BPF_CORE_READ(task, cred, uid.val);
+        e->uid = process_uid(task);
         e->reserved = e->reserved2 = 0;
         bpf_probe_read_kernel(e->comm, sizeof(e->comm), task->comm);
-        bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP); /* its command line may not be there for long */
+        /* Its command line may not be there for long; a forked child has its parent's. */
+        bpf_ringbuf_submit(e, parent_scope ? BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP);
 }
 
 /* Tells apart what the pid alone does not: another process with the same pid, another image in the same process. */
@@ -255,19 +288,14 @@ static __always_inline u64 process_scope(struct task_struct *task) {
 }
 
 static __always_inline struct thread *thread_new(struct task_struct *task, const struct process *p, u64 now, u8 state) {
-        struct thread *t = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-
-        if (!t) {
-                count(COUNTER_STORAGE_FULL);
-                return NULL;
-        }
-        *t = (struct thread){
+        struct thread new = {
                         .scope = p->scope,
                         .runtime = p->runtime,
                         .code_type = p->code_type,
                         .text_start = p->text_start,
                         .text_end = p->text_end,
                         .target = p->target,
+                        .tid = task->pid,
                         .since = now,
                         .state = state,
                         .weight = 1,
@@ -276,7 +304,16 @@ static __always_inline struct thread *thread_new(struct task_struct *task, const
                         .stack_flags = EVENT_STACK_SKIPPED,
                         .recent = LONG_WAIT_NS,
         };
-        thread_snapshot(t, task);
+        struct thread *t;
+
+        thread_snapshot(&new, task);
+        t = bpf_task_storage_get(&threads, task, &new, BPF_LOCAL_STORAGE_GET_F_CREATE);
+        if (!t) {
+                count(COUNTER_STORAGE_FULL);
+                return NULL;
+        }
+        if (t->scope != new.scope)
+                *t = new;
         return t;
 }
 
@@ -311,10 +348,10 @@ static __always_inline void thread_fork(const struct thread *from, struct task_s
                 t->tstate = from->tstate; /* fork() copies the forking thread with its thread pointer */
                 process_record(t, child, EVENT_PROCESS_START, now, from->scope);
         }
-        thread_record(t, child, EVENT_THREAD_START, child->pid, now);
+        thread_record(t, child, EVENT_THREAD_START, now);
 }
 
-static __always_inline void thread_end(struct thread *t, struct task_struct *task, u32 tid, bool last) {
+static __always_inline void thread_end(struct thread *t, struct task_struct *task, bool last) {
         u64 now = bpf_ktime_get_ns();
         u32 pid = task->tgid;
 
@@ -323,17 +360,17 @@ static __always_inline void thread_end(struct thread *t, struct task_struct *tas
                 t->state = THREAD_ON_CPU;
         }
         t->seq++;
-        thread_record(t, task, EVENT_THREAD_EXIT, tid, now);
-        if (last) {
+        thread_record(t, task, EVENT_THREAD_EXIT, now);
+        /* Threads that end together all see that none lives: one of them says so. */
+        if (last && bpf_map_delete_elem(&processes, &pid) == 0) {
                 struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 
                 if (e) {
-                        event_init(e, EVENT_PROCESS_EXIT, sizeof(*e), t, now, pid, tid);
+                        event_init(e, EVENT_PROCESS_EXIT, sizeof(*e), t, now, pid);
                         bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
                 } else {
                         count(COUNTER_RING_FULL);
                 }
-                bpf_map_delete_elem(&processes, &pid);
         }
         bpf_task_storage_delete(&threads, task);
 }
@@ -365,7 +402,7 @@ static __always_inline void process_start(u32 index, u64 ip) {
                 return;
         }
         process_record(t, task, EVENT_PROCESS_START, now, 0);
-        thread_record(t, task, EVENT_THREAD_START, task->pid, now);
+        thread_record(t, task, EVENT_THREAD_START, now);
 }
 
 static __always_inline u8 task_state(struct task_struct *task) {
@@ -377,20 +414,29 @@ static __always_inline u8 task_state(struct task_struct *task) {
 /* Takes in a thread of a process that was there before us. */
 static __always_inline struct thread *thread_adopt(struct task_struct *task, struct process *p, u64 now) {
         bool first = !p->scope;
+        u32 pid = task->tgid;
         struct thread *t;
 
-        if (task->exit_state || (task->flags & 0x4 /* PF_EXITING */))
+        if (task->exit_state || (task->flags & PF_EXITING))
                 return NULL;
-        if (first)
+        if (first) {
                 p->scope = process_scope(task);
+        } else if (p->scope != process_scope(task)) { /* exec came between, or the pid came again */
+                bpf_map_delete_elem(&processes, &pid);
+                return NULL;
+        }
         t = thread_new(task, p, now, task_state(task));
         if (!t)
                 return NULL;
+        if (task->flags & PF_EXITING) { /* its exit may have passed by */
+                bpf_task_storage_delete(&threads, task);
+                return NULL;
+        }
         if (t->state == THREAD_BLOCKED)
                 t->syscall = task_syscall(task);
         if (first)
                 process_record(t, task, EVENT_PROCESS_START, now, 0);
-        thread_record(t, task, EVENT_THREAD_START, task->pid, now);
+        thread_record(t, task, EVENT_THREAD_START, now);
         return t;
 }
 
@@ -416,7 +462,7 @@ static __always_inline void thread_tell(struct task_struct *task, struct seq_fil
                 t->stack = 0;
                 t->stack_flags = EVENT_STACK_SKIPPED;
         }
-        event_init(&e.event, EVENT_STATE, sizeof(e), t, now, pid, task->pid);
+        event_init(&e.event, EVENT_STATE, sizeof(e), t, now, pid);
         e.state = t->state;
         e.since = t->since;
         e.woken = t->woken;

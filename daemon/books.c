@@ -43,7 +43,7 @@ void books_observe(struct followed_thread *t, const struct event_books *b, uint6
         o->end = MAX(end, t->accounted);
         whole = left = o->end - o->begin;
         ret->inconsistent = d.cpu + d.runnable + d.blocked != whole || end < t->accounted;
-        ret->lost = b->seq > t->books.seq + 1 ? b->seq - t->books.seq - 1 : 0;
+        ret->lost = b->seq > t->books.seq + ret->records ? b->seq - t->books.seq - ret->records : 0;
 
         /* From the surest to the least sure: the wait itself, time on the CPU, what was skipped; the rest is lost. */
         if (o->wait) {

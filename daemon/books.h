@@ -8,6 +8,7 @@
 #include "followed.h"
 
 struct books_check {
+        unsigned records;      /* in: how many records with books there are up to this one: 1, or 0 for a snapshot */
         uint64_t lost;         /* records missing between the two */
         uint64_t inconsistent; /* 1: the times did not add up and were repaired */
 };

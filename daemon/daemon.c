@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <systemd/sd-daemon.h>
 
 #include "aggregate.h"
@@ -39,21 +40,29 @@ static int daemon_observe(struct daemon *d, const struct ingested *in) {
         return r;
 }
 
-static int daemon_thread_gone(struct daemon *d, const struct ingested *in) {
-        int r;
+/* What has ended leaves the pipeline, stage by stage. */
+static int daemon_let_go(struct daemon *d) {
+        struct followed_process *p;
+        struct followed_thread *t;
+        int r = 0;
 
-        r = daemon_observe(d, in);
-        if (r < 0)
-                return r;
-        r = aggregate_thread_exit(in->thread, daemon_emit, d);
-        store_thread_gone(d->store, in->thread);
+        while ((t = ingest_take_gone_thread(d->ingest))) {
+                if (r >= 0)
+                        r = aggregate_thread_exit(t, daemon_emit, d);
+                store_thread_gone(d->store, t);
+                followed_thread_unref(t);
+        }
+        while ((p = ingest_take_gone_process(d->ingest))) {
+                resolve_process_gone(d->resolve, p);
+                followed_process_unref(p);
+        }
         return r;
 }
 
 static int daemon_thread_state(struct daemon *d, const struct ingested *in) {
         const struct event_state *e = in->record;
 
-        seed_thread(d->resolve, d->config->proc_root, in->thread, e->switches);
+        seed_thread(d->resolve, d->proc_root, in->thread, e->switches);
         return daemon_observe(d, in);
 }
 
@@ -93,17 +102,12 @@ static int daemon_on_record(void *userdata, const void *data, size_t size) {
         case INGESTED_STACK:
                 r = resolve_stack(d->resolve, in.process, data, size);
                 break;
-        case INGESTED_THREAD_GONE:
-                r = daemon_thread_gone(d, &in);
-                break;
-        case INGESTED_PROCESS_GONE:
-                resolve_process_gone(d->resolve, in.process);
-                break;
         default:
                 break;
         }
-        ingest_done(d->ingest, &in);
-        return r == -EBADMSG ? 0 : r; /* counted where it was found */
+        if (r == -EBADMSG) /* counted where it was found */
+                r = 0;
+        return r < 0 ? r : daemon_let_go(d);
 }
 
 static int daemon_on_mapping(void *userdata, const struct probe_mapping *m) {
@@ -139,6 +143,22 @@ int daemon_read_mappings(struct daemon *d) {
         return discovery_adopt(d->discovery);
 }
 
+/* How every thread stands now. One that the iterator does not tell of has ended, and its record, which was made before,
+ * is in the ring buffer, or was lost. */
+static int daemon_pass(struct daemon *d) {
+        int r;
+
+        ingest_begin_pass(d->ingest, clock_monotonic_ns());
+        r = probe_iterate(d->probe);
+        if (r < 0)
+                return r;
+        r = probe_read_all_records(d->probe);
+        if (r < 0)
+                return r;
+        ingest_end_pass(d->ingest);
+        return daemon_let_go(d);
+}
+
 /* Everything there is to know, up to now: before a question is answered. */
 int daemon_sync(void *userdata) {
         struct daemon *d = userdata;
@@ -147,8 +167,9 @@ int daemon_sync(void *userdata) {
         r = daemon_read_mappings(d);
         if (r < 0)
                 return r;
-        r = probe_read_records(d->probe);
-        return r < 0 ? r : probe_iterate(d->probe);
+        ingest_describe(d->ingest, clock_monotonic_ns());
+        r = probe_read_all_records(d->probe);
+        return r < 0 ? r : daemon_pass(d);
 }
 
 static struct followed_thread *daemon_find_thread(void *userdata, const struct followed_process *p, uint64_t pointer) {
@@ -177,7 +198,7 @@ int daemon_read_names(struct daemon *d) {
         if (!d->names_stale)
                 return 0;
         d->names_stale = false;
-        r = probe_iterate(d->probe); /* tells the thread pointers */
+        r = daemon_pass(d); /* tells the thread pointers */
         if (r < 0)
                 return r;
         HASH_ITER (hh, ingest_threads(d->ingest), t, t_next)
@@ -214,7 +235,7 @@ static int daemon_start_stages(struct daemon *d) {
         struct probe_failure failure = {};
         int r;
 
-        r = ingest_new(d->config->proc_root, daemon_image, d, &d->ingest);
+        r = ingest_new(d->proc_root, daemon_image, d, &d->ingest);
         if (r < 0)
                 return r;
         r = store_new(d->config->memory_max / 4 * 3, &d->store);
@@ -234,7 +255,7 @@ static int daemon_start_stages(struct daemon *d) {
                         log_error("hint: %s; pyprofctl doctor says more", failure.hint);
                 return r;
         }
-        r = discovery_new(d->config->proc_root, d->probe, d->ingest, &d->discovery);
+        r = discovery_new(d->proc_root, d->probe, d->ingest, &d->discovery);
         if (r < 0)
                 return r;
         discovery_prime(d->discovery);
@@ -255,6 +276,9 @@ int daemon_new(struct config *config, struct daemon **ret) {
         if (!d)
                 return log_error_errno(-ENOMEM, "Cannot start: %m");
         d->config = config;
+        d->proc_root = strdup(config->proc_root); /* the configuration may be read again */
+        if (!d->proc_root)
+                return log_error_errno(-ENOMEM, "Cannot start: %m");
         d->report.started = clock_monotonic_ns();
         d->test_drop = drop ? (unsigned)atoi(drop) : 0;
         r = sd_event_new(&d->event);
@@ -286,6 +310,7 @@ void daemon_free(struct daemon *d) {
         store_free(d->store);
         resolve_free(d->resolve);
         ingest_free(d->ingest);
+        free(d->proc_root);
         free(d);
 }
 

@@ -17,6 +17,7 @@
 
 struct daemon {
         struct config *config;
+        char *proc_root;
         sd_event *event;
         struct probe *probe;
         struct ingest *ingest;

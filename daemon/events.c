@@ -70,20 +70,21 @@ static int events_govern(struct daemon *d, uint64_t now) {
         return r > 0 ? events_obey(d) : 0;
 }
 
+/* Nothing that a target, a file or a lack of memory brings about ends the daemon or one of its turns. */
+static void events_ignore(int r, const char *what) {
+        if (r < 0)
+                log_warning_errno(r, "Cannot %s, ignoring: %m", what);
+}
+
 static int events_on_second(sd_event_source *source, uint64_t usec, void *userdata) {
         struct daemon *d = userdata;
         uint64_t now = clock_monotonic_ns();
         int r;
 
-        r = probe_cover_cpus(d->probe);
-        if (r < 0)
-                log_warning_errno(r, "Cannot cover every CPU, ignoring: %m");
-        r = events_govern(d, now);
-        if (r < 0)
-                log_warning_errno(r, "Cannot govern the cost, ignoring: %m");
-        r = daemon_read_names(d);
-        if (r < 0)
-                return r;
+        events_ignore(probe_cover_cpus(d->probe), "cover every CPU");
+        events_ignore(events_govern(d, now), "govern the cost");
+        events_ignore(daemon_read_names(d), "read the names of threads");
+        ingest_describe(d->ingest, now);
         ingest_sweep_unprofiled(d->ingest);
         store_age(d->store, now);
         r = sd_event_source_set_time(source, usec + SECOND_USEC);
@@ -93,16 +94,15 @@ static int events_on_second(sd_event_source *source, uint64_t usec, void *userda
 static int events_on_records(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         struct daemon *d = userdata;
 
-        return probe_read_records(d->probe);
+        events_ignore(probe_read_records(d->probe), "read records");
+        return 0;
 }
 
 static int events_on_drain(sd_event_source *source, uint64_t usec, void *userdata) {
         struct daemon *d = userdata;
         int r;
 
-        r = probe_read_records(d->probe);
-        if (r < 0)
-                return r;
+        events_ignore(probe_read_records(d->probe), "read records");
         r = sd_event_source_set_time_relative(source, DRAIN_USEC);
         return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -112,9 +112,7 @@ static int events_on_mappings(sd_event_source *source, int fd, uint32_t events, 
         struct daemon *d = userdata;
         int r;
 
-        r = daemon_read_mappings(d);
-        if (r < 0)
-                return r;
+        events_ignore(daemon_read_mappings(d), "read mappings");
         r = sd_event_source_set_enabled(source, SD_EVENT_OFF);
         if (r < 0)
                 return r;
@@ -124,10 +122,9 @@ static int events_on_mappings(sd_event_source *source, int fd, uint32_t events, 
 
 static int events_on_mappings_again(sd_event_source *source, uint64_t usec, void *userdata) {
         struct daemon *d = userdata;
-        int r;
 
-        r = daemon_read_mappings(d);
-        return r < 0 ? r : sd_event_source_set_enabled(d->mappings, SD_EVENT_ON);
+        events_ignore(daemon_read_mappings(d), "read mappings");
+        return sd_event_source_set_enabled(d->mappings, SD_EVENT_ON);
 }
 
 static int events_on_reload(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {

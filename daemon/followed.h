@@ -37,8 +37,11 @@ struct followed_process {
         uint64_t runtime;          /* addresses in its memory, as in struct process of target.h */
         uint64_t code_type;
 
-        unsigned threads_n; /* scratch of whoever counts */
-        bool unnamed;       /* has threads whose names are not known yet */
+        unsigned alive;                /* threads in ingest's table */
+        bool described;                /* what /proc says of it has been read */
+        unsigned threads_n;            /* scratch of whoever counts */
+        bool unnamed;                  /* has threads whose names are not known yet */
+        struct followed_process *next; /* in ingest's queue of those that are gone */
 
         UT_hash_handle hh; /* by pid, live ones only */
 };
@@ -71,6 +74,9 @@ struct followed_thread {
         /* Aggregate's: CPU time no tick has claimed yet, in the window of `accounted` and in the one before. */
         uint64_t unclaimed_window; /* number of the current window */
         uint64_t unclaimed[2];     /* [0] current, [1] the one before */
+
+        unsigned pass;                /* in which the task iterator last told of it */
+        struct followed_thread *next; /* in ingest's queue of those that are gone */
 
         UT_hash_handle hh; /* by tid, live ones only */
 };

@@ -10,12 +10,19 @@
 #include "proc/cgroup.h"
 #include "proc/process.h"
 
+#define SETTLED_NS NSEC_PER_SEC           /* after so long a record that has not come is lost */
+#define DESCRIBE_NS (100 * NSEC_PER_MSEC) /* forked children that live shorter are not looked up in /proc */
+
 struct ingest {
-        const char *proc_root;
+        char *proc_root;
         ingest_image_fn *image;
         void *userdata;
         struct followed_process *processes; /* by pid */
         struct followed_thread *threads;    /* by tid */
+        struct followed_thread *gone_threads;
+        struct followed_process *gone_processes;
+        unsigned pass;
+        uint64_t pass_begin;
         struct ingest_counters counters;
 };
 
@@ -24,21 +31,63 @@ int ingest_new(const char *proc_root, ingest_image_fn *image, void *userdata, st
 
         if (!i)
                 return -ENOMEM;
-        i->proc_root = proc_root;
+        i->proc_root = strdup(proc_root);
+        if (!i->proc_root) {
+                free(i);
+                return -ENOMEM;
+        }
         i->image = image;
         i->userdata = userdata;
         *ret = i;
         return 0;
 }
 
-static void ingest_forget_thread(struct ingest *i, struct followed_thread *t) {
-        HASH_DEL(i->threads, t);
-        followed_thread_unref(t);
+static void ingest_end_process(struct ingest *i, struct followed_process *p) {
+        HASH_DEL(i->processes, p);
+        p->next = i->gone_processes;
+        i->gone_processes = p;
 }
 
-static void ingest_forget_process(struct ingest *i, struct followed_process *p) {
-        HASH_DEL(i->processes, p);
-        followed_process_unref(p);
+static void ingest_end_thread(struct ingest *i, struct followed_thread *t) {
+        struct followed_process *p = t->process;
+
+        if (!t->ended)
+                t->ended = t->accounted;
+        HASH_DEL(i->threads, t);
+        t->next = i->gone_threads;
+        i->gone_threads = t;
+        if (--p->alive == 0 && p->ended)
+                ingest_end_process(i, p);
+}
+
+struct followed_thread *ingest_take_gone_thread(struct ingest *i) {
+        struct followed_thread *t = i->gone_threads;
+
+        if (t)
+                i->gone_threads = t->next;
+        return t;
+}
+
+struct followed_process *ingest_take_gone_process(struct ingest *i) {
+        struct followed_process *p = i->gone_processes;
+
+        if (p)
+                i->gone_processes = p->next;
+        return p;
+}
+
+/* It is over, whatever its threads were last known to do. */
+static void ingest_close_process(struct ingest *i, struct followed_process *p, uint64_t when) {
+        struct followed_thread *t, *next;
+
+        p->ended = when;
+        if (p->alive == 0) {
+                ingest_end_process(i, p);
+                return;
+        }
+        HASH_ITER (hh, i->threads, t, next)
+                if (t->process == p)
+                        ingest_end_thread(i, t);
 }
 
 void ingest_free(struct ingest *i) {
@@ -47,10 +96,15 @@ void ingest_free(struct ingest *i) {
 
         if (!i)
                 return;
-        HASH_ITER (hh, i->threads, t, t_next)
-                ingest_forget_thread(i, t);
         HASH_ITER (hh, i->processes, p, p_next)
-                ingest_forget_process(i, p);
+                ingest_close_process(i, p, p->started);
+        HASH_ITER (hh, i->threads, t, t_next)
+                ingest_end_thread(i, t);
+        while ((t = ingest_take_gone_thread(i)))
+                followed_thread_unref(t);
+        while ((p = ingest_take_gone_process(i)))
+                followed_process_unref(p);
+        free(i->proc_root);
         free(i);
 }
 
@@ -102,14 +156,12 @@ static int process_inherit(struct followed_process *p, const struct followed_pro
         return 0;
 }
 
-static int process_describe(struct followed_process *p, const char *root, const struct followed_process *parent) {
+static int process_describe(struct followed_process *p, const char *root) {
         _cleanup_process_info_ struct process_info info = {};
         struct cgroup_names names;
         int r;
 
-        r = process_inherit(p, parent);
-        if (r < 0)
-                return r;
+        p->described = true;
         if (process_read(root, p->pid, &info) < 0)
                 return 0; /* gone already: what BPF told is what there is */
         p->namespace_pid = info.namespace_pid;
@@ -133,7 +185,7 @@ static int ingest_add_process(struct ingest *i, const struct event *e, uint64_t 
         int r;
 
         if (p) /* its exit was lost, or it was unprofiled until now */
-                ingest_forget_process(i, p);
+                ingest_close_process(i, p, started);
         p = calloc(1, sizeof(*p));
         if (!p)
                 return -ENOMEM;
@@ -145,7 +197,9 @@ static int ingest_add_process(struct ingest *i, const struct event *e, uint64_t 
         p->ppid = p->ancestors[0] = ppid;
         p->profiled = true;
         memcpy(p->comm, comm, sizeof(p->comm) - 1);
-        r = process_describe(p, i->proc_root, parent);
+        r = process_inherit(p, parent);
+        if (r >= 0 && !parent)
+                r = process_describe(p, i->proc_root);
         if (r < 0) {
                 followed_process_unref(p);
                 return r;
@@ -198,13 +252,17 @@ static int ingest_add_thread(struct ingest *i, struct followed_process *p, const
                              const struct event_books *b, struct followed_thread **ret) {
         struct followed_thread *t = ingest_thread_find(i, e->tid);
 
-        if (t) /* its exit was lost */
-                ingest_forget_thread(i, t);
+        if (t) { /* its exit was lost */
+                i->counters.missed_ends++;
+                ingest_end_thread(i, t);
+        }
         t = calloc(1, sizeof(*t));
         if (!t)
                 return -ENOMEM;
         t->refs = 1;
         t->process = followed_process_ref(p);
+        p->alive++;
+        t->pass = i->pass;
         t->tid = e->tid;
         t->books = *b;
         t->accounted = e->time;
@@ -257,7 +315,7 @@ static int ingest_thread_start(struct ingest *i, const struct event_thread *e, s
 
 static void ingest_observe(struct ingest *i, struct followed_thread *t, const struct event_books *b, uint64_t end,
                            struct ingested *ret) {
-        struct books_check check = {};
+        struct books_check check = {.records = ((const struct event *)ret->record)->kind != EVENT_STATE};
 
         ret->thread = t;
         ret->process = t->process;
@@ -336,10 +394,13 @@ static int ingest_state(struct ingest *i, const struct event_state *e, struct in
         r = ingest_thread_for(i, &e->event, &e->books, end, &t);
         if (r < 0)
                 return r;
+        t->pass = i->pass;
         /* The snapshot was taken beside the thread, without stopping it: one that is torn or late is not worth a
          * repair. */
-        if (e->books.seq != t->books.seq || !books_agree(t, &e->books, end))
+        if (e->books.seq < t->books.seq || !books_agree(t, &e->books, end))
                 return 0;
+        if (e->books.seq > t->books.seq && e->event.time - end < SETTLED_NS)
+                return 0; /* its last record may be on its way */
         if (!stack && e->state != THREAD_ON_CPU && t->open.state != THREAD_ON_CPU && t->open.since == e->since)
                 stack = t->open.stack; /* read from user space at an earlier turn */
         ingest_observe(i, t, &e->books, end, ret);
@@ -366,33 +427,21 @@ static int ingest_thread_exit(struct ingest *i, const struct event_thread *e, st
                 return r;
         ingest_observe(i, t, &e->books, e->event.time, ret);
         t->ended = e->event.time;
-        ret->kind = INGESTED_THREAD_GONE;
+        ret->kind = INGESTED_OBSERVATION;
+        ingest_end_thread(i, t); /* its reference is in the queue until the caller takes it */
         return 0;
 }
 
-static int ingest_process_exit(struct ingest *i, const struct event *e, struct ingested *ret) {
+/* Its threads may still have something to say: they go first. */
+static int ingest_process_exit(struct ingest *i, const struct event *e) {
         struct followed_process *p = ingest_process_find(i, e->pid);
 
         if (!p || p->scope != e->scope)
                 return 0;
         p->ended = e->time;
-        ret->kind = INGESTED_PROCESS_GONE;
-        ret->process = p;
+        if (p->alive == 0)
+                ingest_end_process(i, p);
         return 0;
-}
-
-void ingest_done(struct ingest *i, const struct ingested *last) {
-        struct followed_thread *t, *next;
-
-        if (last->kind == INGESTED_THREAD_GONE) {
-                ingest_forget_thread(i, last->thread);
-        } else if (last->kind == INGESTED_PROCESS_GONE) {
-                HASH_ITER (hh, i->threads, t, next) { /* those whose exit was lost */
-                        if (t->process == last->process)
-                                ingest_forget_thread(i, t);
-                }
-                ingest_forget_process(i, last->process);
-        }
 }
 
 static int ingest_sending(struct ingest *i, const struct event *e, enum ingested_kind kind, struct ingested *ret) {
@@ -410,7 +459,7 @@ static int ingest_dispatch(struct ingest *i, const struct event *e, struct inges
         case EVENT_PROCESS_START:
                 return ingest_process_start(i, (const struct event_process *)e, ret);
         case EVENT_PROCESS_EXIT:
-                return ingest_process_exit(i, e, ret);
+                return ingest_process_exit(i, e);
         case EVENT_THREAD_START:
                 return ingest_thread_start(i, (const struct event_thread *)e, ret);
         case EVENT_THREAD_EXIT:
@@ -487,6 +536,34 @@ void ingest_sweep_unprofiled(struct ingest *i) {
                 _cleanup_process_info_ struct process_info info = {};
 
                 if (!p->profiled && (process_read(i->proc_root, p->pid, &info) < 0 || info.started != p->started))
-                        ingest_forget_process(i, p);
+                        ingest_close_process(i, p, p->started);
         }
+}
+
+void ingest_begin_pass(struct ingest *i, uint64_t now) {
+        i->pass++;
+        i->pass_begin = now;
+}
+
+void ingest_end_pass(struct ingest *i) {
+        struct followed_process *p, *p_next;
+        struct followed_thread *t, *t_next;
+
+        HASH_ITER (hh, i->threads, t, t_next) {
+                if (t->pass == i->pass || t->started >= i->pass_begin)
+                        continue;
+                i->counters.missed_ends++;
+                ingest_end_thread(i, t);
+        }
+        HASH_ITER (hh, i->processes, p, p_next)
+                if (p->profiled && p->alive == 0 && p->started + SETTLED_NS < i->pass_begin)
+                        ingest_close_process(i, p, i->pass_begin);
+}
+
+void ingest_describe(struct ingest *i, uint64_t now) {
+        struct followed_process *p, *next;
+
+        HASH_ITER (hh, i->processes, p, next)
+                if (!p->described && p->started + DESCRIBE_NS < now)
+                        process_describe(p, i->proc_root);
 }

@@ -19,10 +19,8 @@ typedef const struct image *ingest_image_fn(void *userdata, uint32_t target);
 enum ingested_kind {
         INGESTED_NOTHING,
         INGESTED_PROCESS_START,
-        INGESTED_PROCESS_GONE,
         INGESTED_THREAD_START,
         INGESTED_OBSERVATION,
-        INGESTED_THREAD_GONE, /* comes with its last observation */
         INGESTED_CODE,
         INGESTED_STACK,
         INGESTED_STATE, /* thread->open is fresh; comes with an observation when time has passed */
@@ -46,16 +44,26 @@ struct ingest_counters {
         uint64_t malformed;    /* records of a size or kind that cannot be */
         uint64_t inconsistent; /* records whose times do not add up: repaired, counted */
         uint64_t orphans;      /* records of processes that are not followed */
+        uint64_t missed_ends;  /* threads whose end was not told of */
 };
 
-/* `proc_root` is borrowed. */
 int ingest_new(const char *proc_root, ingest_image_fn *image, void *userdata, struct ingest **ret);
 void ingest_free(struct ingest *i);
 
 int ingest_record(struct ingest *i, const void *record, size_t size, struct ingested *ret);
 
-/* After what a record said has been acted upon: threads and processes that are gone leave the tables. */
-void ingest_done(struct ingest *i, const struct ingested *last);
+/* Threads and processes that have ended since the last call, by their own word or by being missed: taken out of the
+ * tables, one reference each for the caller, threads before their process. NULL when there is none. */
+struct followed_thread *ingest_take_gone_thread(struct ingest *i);
+struct followed_process *ingest_take_gone_process(struct ingest *i);
+
+/* A pass of the task iterator: threads that began before it and that it did not tell of are gone; their end was lost.
+ */
+void ingest_begin_pass(struct ingest *i, uint64_t now);
+void ingest_end_pass(struct ingest *i);
+
+/* Reads what /proc says of forked children that have lived for a while; until then they are as their parent is. */
+void ingest_describe(struct ingest *i, uint64_t now);
 
 /* Live processes, by pid; with HASH_ITER. */
 struct followed_process *ingest_processes(struct ingest *i);

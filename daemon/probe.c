@@ -18,6 +18,9 @@
 
 #define CPUS_MAX 4096
 #define OVERHEAD_RUNS 10000 /* that a rest must see for its average to be believed */
+#define RECORDS_MAX 16384 /* records read in one turn of the event loop, at most */
+#define READS_MAX 16
+#define RING_BYTES (8 * 1024 * 1024) /* for up to eight CPUs */
 #define MAPPING_PAGES 16    /* per CPU, for records of new mappings */
 
 struct probe {
@@ -33,6 +36,7 @@ struct probe {
         char online[256];       /* as the kernel lists them: a change means that one came or went */
         int stats_fd;
         unsigned rate;
+        uint64_t records_read;
         uint64_t overhead_ns;
         uint64_t rest_runs, rest_ns; /* statistics of on_switch when the rest began */
         uint64_t mappings_lost;
@@ -63,8 +67,12 @@ static int probe_fail(struct probe_failure *ret, int r, const char *what, const 
 
 static int probe_on_ring(void *ctx, void *data, size_t size) {
         struct probe *p = ctx;
+        int r;
 
-        return p->on_record(p->userdata, data, size);
+        r = p->on_record(p->userdata, data, size);
+        if (r < 0)
+                return r;
+        return ++p->records_read % RECORDS_MAX ? 0 : -EAGAIN;
 }
 
 /* PERF_RECORD_MMAP2 of perf_event_open(2). The kernel ends the path with a NUL within the record. */
@@ -226,6 +234,7 @@ static int probe_attach(struct probe *p, struct probe_failure *ret_failure) {
 }
 
 static int probe_load(struct probe *p, struct probe_failure *ret_failure) {
+        uint32_t ring = RING_BYTES;
         int r;
 
         libbpf_set_print(probe_print);
@@ -235,6 +244,10 @@ static int probe_load(struct probe *p, struct probe_failure *ret_failure) {
         p->skel = pyprofd_bpf__open();
         if (!p->skel)
                 return probe_fail(ret_failure, -errno, "Cannot open the BPF object", "the build is damaged");
+        for (int cpus = 8; cpus < p->cpus_n && ring < 8 * RING_BYTES; cpus *= 2)
+                ring *= 2;
+        bpf_map__set_max_entries(p->skel->maps.events, ring);
+        p->skel->rodata->ring_watermark = ring / 4;
         r = pyprofd_bpf__load(p->skel);
         if (r < 0)
                 return probe_fail(ret_failure, r, "Cannot load the BPF programs",
@@ -300,7 +313,15 @@ int probe_mappings_fd(const struct probe *p) {
 int probe_read_records(struct probe *p) {
         int r = ring_buffer__consume(p->ring);
 
-        return r < 0 ? r : 0;
+        return r < 0 && r != -EAGAIN ? r : 0;
+}
+
+int probe_read_all_records(struct probe *p) {
+        int r = -EAGAIN;
+
+        for (int i = 0; i < READS_MAX && r == -EAGAIN; i++)
+                r = ring_buffer__consume(p->ring);
+        return r < 0 && r != -EAGAIN ? r : 0;
 }
 
 int probe_read_mappings(struct probe *p) {

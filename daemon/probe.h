@@ -40,7 +40,9 @@ void probe_free(struct probe *p);
 /* Readable when records, or mappings, should be read soon. They stay the probe's. */
 int probe_records_fd(const struct probe *p);
 int probe_mappings_fd(const struct probe *p);
+/* Some of what is there, so that the event loop is not held up; the other: all of it, but for what comes meanwhile. */
 int probe_read_records(struct probe *p);
+int probe_read_all_records(struct probe *p);
 int probe_read_mappings(struct probe *p);
 
 /* An interpreter binary: its map entries, and a probe where it starts. `fd` is the ELF file. Index < TARGETS_MAX. */

@@ -92,7 +92,7 @@ int source_start(struct daemon *d) {
         struct serve_settings settings = {
                         .socket = d->config->socket,
                         .group = d->config->group,
-                        .proc_root = d->config->proc_root,
+                        .proc_root = d->proc_root,
         };
 
         d->source = (struct serve_source){

@@ -13,9 +13,7 @@ setup_file() {
                 interpreters run "$name" "$WORKLOAD/deadlock.py" "fault-$name" </dev/null >"facts-$name" 3>&- &
                 pids+=($!)
         done <interpreters
-        mkfifo end
-        # shellcheck disable=SC2094
-        "$PYTHON" "$WORKLOAD/idle_pool.py" <>end >pool-before 3>&- &
+        "$PYTHON" "$WORKLOAD/idle_pool.py" </dev/null >pool-before 3>&- &
         pids+=($!)
         printf '%s\n' "${pids[@]}" >pids
         while read -r name; do
@@ -23,8 +21,7 @@ setup_file() {
         done <interpreters
         until_true 30 test -s pool-before
         daemon_start "$BATS_FILE_TMPDIR/daemon"
-        # shellcheck disable=SC2094
-        "$PYTHON" "$WORKLOAD/idle_pool.py" <>end >pool-after 3>&- &
+        "$PYTHON" "$WORKLOAD/idle_pool.py" </dev/null >pool-after 3>&- &
         echo $! >>pids
         until_true 30 test -s pool-after
 }

@@ -12,18 +12,18 @@ teardown_file() {
 }
 
 @test "governor: under a queue ping-pong on every CPU the cost falls below the budget within 10 s; status tells; books balance" {
-        local setting pid status=0
+        local setting pid failed=0
         setting=$(ctl status --json | jq -r .budget.setting)
         note "at rest: $setting"
         "$PYTHON" "$WORKLOAD/pingpong.py" 25 pin >"$BATS_TEST_TMPDIR/truth" 3>&- &
         pid=$!
-        check governor "$setting" || status=1
+        check governor "$setting" || failed=1
         wait "$pid"
         note "rounds: $(jq -c '[.processes[].rounds]' "$BATS_TEST_TMPDIR/truth")"
-        check books "$BATS_TEST_TMPDIR/truth" || status=1
+        check books "$BATS_TEST_TMPDIR/truth" || failed=1
         run -0 ctl status
         grep -qi budget <<<"$output"
-        ((status == 0))
+        ((failed == 0))
 }
 
 calm() {

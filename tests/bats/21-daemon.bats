@@ -15,7 +15,7 @@ teardown() {
         fi
 }
 
-# Every program, map and link in the kernel: "kind id pids"
+# Every program, map and link in the kernel: "kind id".
 kernel_objects() {
         local kind
         for kind in prog map link; do
@@ -23,12 +23,10 @@ kernel_objects() {
         done | sort
 }
 
+# Those that process $1 has open.
 owned_objects() {
-        local kind
-        for kind in prog map link; do
-                bpftool -j "$kind" list | jq -r --arg kind "$kind" --argjson pid "$1" \
-                        '.[] | select((.pids // []) | any(.pid == $pid)) | "\($kind) \(.id)"'
-        done | sort
+        # shellcheck disable=SC2086 # `*` is everybody
+        cat /proc/$1/fdinfo/* 2>/dev/null | sed -nE 's/^(prog|map|link)_id:[[:space:]]*([0-9]+)$/\1 \2/p' | sort -u
 }
 
 probes() {
@@ -47,26 +45,20 @@ probes() {
         grep -q map "$BATS_TEST_TMPDIR/owned"
         # something to follow, so that there is state to leave behind
         "$PYTHON" "$WORKLOAD/spin.py" 2 >/dev/null
-        note "$(daemon_stop)"
+        daemon_stop >"$BATS_TEST_TMPDIR/stopped"
+        note "$(cat "$BATS_TEST_TMPDIR/stopped")"
         until_true 5 nothing_left "$before"
         [[ $(probes) == "$probes_before" ]]
         [[ $(find /sys/fs/bpf 2>/dev/null | sort) == "$pins_before" ]]
         [[ ! -S $PYPROFD_SOCKET ]]
 }
 
-# Of the daemon's own objects none, and no other that was not there before: others' daemons come with a pid.
+# Of the daemon's own objects none, and no other that was not there before unless another process has it open.
 nothing_left() {
         local after
         after=$(kernel_objects)
         [[ -z $(comm -12 <(echo "$after") "$BATS_TEST_TMPDIR/owned") ]] &&
-                [[ -z $(comm -13 <(echo "$1") <(echo "$after") | comm -23 - <(owned_by_others)) ]]
-}
-
-owned_by_others() {
-        local kind
-        for kind in prog map link; do
-                bpftool -j "$kind" list | jq -r --arg kind "$kind" '.[] | select((.pids // []) != []) | "\($kind) \(.id)"'
-        done | sort
+                [[ -z $(comm -13 <(echo "$1") <(echo "$after") | comm -23 - <(owned_objects '*')) ]]
 }
 
 @test "daemon: SIGKILL leaves nothing in the kernel either" {
@@ -95,14 +87,14 @@ rate_is() {
 
 @test "daemon: SIGHUP re-reads the configuration" {
         mkdir "$DIR"
-        echo "rate = 49" >"$DIR/conf"
+        printf '[pyprofd]\nrate = 49\n' >"$DIR/conf"
         daemon_start "$DIR" --config "$DIR/conf"
         rate_is 49
-        echo "rate = 79" >"$DIR/conf"
+        printf '[pyprofd]\nrate = 79\n' >"$DIR/conf"
         kill -HUP "$DAEMON_PID"
         until_true 5 rate_is 79
         # one that cannot be read changes nothing
-        echo "rate = nonsense" >"$DIR/conf"
+        printf '[pyprofd]\nrate = nonsense\n' >"$DIR/conf"
         kill -HUP "$DAEMON_PID"
         until_true 5 grep -qi 'rate' "$DAEMON_LOG"
         rate_is 79
@@ -121,8 +113,7 @@ rate_is() {
 
 @test "daemon: wrong options and an unreadable configuration are refused, one clear line each" {
         local arguments
-        echo "rate = 0" >"$BATS_TEST_TMPDIR/bad-value"
-        echo "no_such_key = 1" >"$BATS_TEST_TMPDIR/bad-key"
+        printf '[pyprofd]\nrate = 0\n' >"$BATS_TEST_TMPDIR/bad-value"
         for arguments in "--nonsense" "--rate 0" "--rate 1000" "--rate x" "--memory-max x" "--budget -1" "--budget x" \
                 "--log-level loud" "surplus" "--config $BATS_TEST_TMPDIR/missing" "--config $BATS_TEST_TMPDIR/bad-value"; do
                 # shellcheck disable=SC2086
@@ -145,15 +136,15 @@ rate_is() {
 @test "daemon: another uid sees its own processes and no others, root sees all" {
         daemon_start "$DIR"
         chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "$BATS_TEST_TMPDIR" "$DIR" 2>/dev/null || true
-        local mine theirs status=0
+        local mine theirs failed=0
         "$PYTHON" -c 'import time; time.sleep(60)' 3>&- &
         mine=$!
         setpriv --reuid=65534 --clear-groups "$PYTHON" -c 'import time; time.sleep(60)' 3>&- &
         theirs=$!
         until_true 10 both_seen "$mine" "$theirs"
-        check viewer "$mine" "$theirs" || status=$?
+        check viewer "$mine" "$theirs" || failed=1
         kill "$mine" "$theirs"
-        ((status == 0))
+        ((failed == 0))
         daemon_stop
 }
 
@@ -191,15 +182,15 @@ both_seen() {
         # the history is asked for by wall-clock time and kept by the monotonic one: both must add up over a step
         daemon_start "$DIR"
         "$PYTHON" -c 'import time; time.sleep(60)' 3>&- &
-        local pid=$! now status=0
+        local pid=$! now failed=0
         until_true 10 both_seen "$pid" "$pid"
         now=$(date +%s)
         date -s "@$((now + 3600))" >/dev/null
         sleep 3
-        ctl wall -p "$pid" --by process --json >"$BATS_TEST_TMPDIR/wall" || status=$?
+        ctl wall -p "$pid" --by process --json >"$BATS_TEST_TMPDIR/wall" || failed=1
         date -s "@$(($(date +%s) - 3600))" >/dev/null
         kill "$pid"
-        ((status == 0))
+        ((failed == 0))
         jq -e '.rows[0].wall_ns > 2900000000 and .rows[0].wall_ns < 30000000000' "$BATS_TEST_TMPDIR/wall"
         daemon_stop
 }

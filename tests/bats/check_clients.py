@@ -39,7 +39,7 @@ held.append(connect())
 answered("one that says nothing")
 held.append(send(b"GET /v1/wall?by=stack"))
 answered("half a request")
-held += [send(b"GET /v1/wall?by=stack,thread&limit=0&since=-10min HTTP/1.1\r\nHost: x\r\n\r\n" * 20) for _ in range(3)]
+held += [send(b"GET /v1/wall?by=stack,thread&n=0&since=-10min HTTP/1.1\r\nHost: x\r\n\r\n" * 20) for _ in range(3)]
 answered("ones that do not read")
 for rubbish in (b"\0" * 5000, os.urandom(5000), b"GET " + b"a" * 200000 + b" HTTP/1.1\r\n\r\n",
                 b"POST /v1/status HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\nx",

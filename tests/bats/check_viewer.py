@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-
 import sys
 
 from client import expect, finish
@@ -21,7 +20,7 @@ def get(prefix, path):
 for prefix, who, sees in (([], "root", {mine, theirs}), (AS_NOBODY, "nobody", {theirs})):
     processes = {p["pid"] for p in get(prefix, "processes")["processes"]}
     expect(processes & {mine, theirs} == sees, "%s: processes %s", who, processes)
-    wall = get(prefix, "wall?by=process&limit=0")
+    wall = get(prefix, "wall?by=process&n=0")
     pids = {row["key"]["pid"] for row in wall["rows"]}
     expect(pids & {mine, theirs} == sees, "%s: wall by process %s", who, pids)
     expect(wall["totals"]["wall_ns"] == sum(row["wall_ns"] for row in wall["rows"]), "%s: totals are of more than the rows", who)
@@ -29,7 +28,7 @@ for prefix, who, sees in (([], "root", {mine, theirs}), (AS_NOBODY, "nobody", {t
         expect(processes == {theirs} == pids, "nobody sees %s and %s", processes, pids)
         foreign = get(prefix, "threads/%d" % mine)
         expect("error" in foreign, "nobody has threads of root's: %s", foreign)
-        stacks = json.dumps(get(prefix, "wall?by=stack,process&limit=0&pid=%d" % mine))
+        stacks = json.dumps(get(prefix, "wall?by=stack,process&n=0&pid=%d" % mine))
         expect('"pid":%d' % mine not in stacks.replace(" ", ""), "nobody has stacks of root's")
         exported = get(prefix, "export?format=json")
         expect(exported["totals"]["wall_ns"] <= wall["totals"]["wall_ns"] * 1.5 + 10**9, "export has more than its own")

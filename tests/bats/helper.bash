@@ -61,9 +61,12 @@ daemon_stop() {
                 return 1
         }
         wait "$DAEMON_PID" 2>/dev/null || status=$?
-        # in another shell than that which started it, wait does not know it
-        until_true 10 gone "$DAEMON_PID" || return 1
         after=$(date +%s%N)
+        # in another shell than that which started it, wait does not know it
+        if ((status == 127)); then
+                until_true 10 gone "$DAEMON_PID" || return 1
+                after=$(date +%s%N)
+        fi
         if ((status != 0 && status != 127)); then
                 echo "the daemon ended with $status:" >&2
                 cat "$DAEMON_LOG" >&2

@@ -48,7 +48,7 @@ int bench_python_walk(struct bpf_perf_event_data *ctx) {
 
         if (!t)
                 return 0;
-        event_init(&from, 0, 0, t, bpf_ktime_get_ns(), task->tgid, task->pid);
+        from = (struct event){.time = bpf_ktime_get_ns(), .scope = t->scope, .pid = task->tgid, .tid = task->pid};
         thread_walk(t, &from, BPF_CORE_READ(task, thread.fsbase), true);
         s = bpf_map_lookup_elem(&scratches, &zero);
         if (s)

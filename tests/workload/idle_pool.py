@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""idle_pool.py: a server in its selector loop, a pool of 64 parked workers, and one slow handler that a 65th runs. Prints
-its threads' names and native ids once all are parked; ends when its standard input closes."""
+"""idle_pool.py: a server in its loop, a pool of 64 parked workers, and one slow handler that a 65th runs. Prints its
+threads' names and native ids once all are parked. Never ends by itself."""
 import concurrent.futures
 import json
 import os
-import selectors
+import socketserver
 import sys
 import threading
 import time
@@ -41,12 +41,8 @@ def main():
     names = [thread.name for thread in threading.enumerate()]
     print(json.dumps({"pid": os.getpid(), "names": names, "tids": tids, "file": __file__}))
     sys.stdout.flush()
-    selector = selectors.DefaultSelector()
-    selector.register(0, selectors.EVENT_READ)
-    server, client = os.pipe()
-    selector.register(server, selectors.EVENT_READ)
-    selector.select()
-    os._exit(0)
+    server = socketserver.TCPServer(("127.0.0.1", 0), socketserver.StreamRequestHandler)
+    server.serve_forever()
 
 
 main()
