@@ -62,7 +62,7 @@ static __always_inline bool thread_state_holds(const struct thread *t, const str
         if (target->layout == TARGET_FRAME_OBJECT && !tstate_u64(s, target->tstate_frame))
                 return false;
         if (target->tstate_status == TARGET_NONE)
-                return !(t->several && running) || thread_is_current(t, walker, thread_pointer);
+                return !(t->several || running) || thread_is_current(t, walker, thread_pointer);
         return (t->several || running) ? tstate_active(s, target) : true;
 }
 
