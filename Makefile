@@ -59,9 +59,11 @@ $(B)/vmlinux.h:
 	@mkdir -p $(@D)
 	$(call say,BTF,$@) $(BPFTOOL) btf dump file /sys/kernel/btf/vmlinux format c > $@.tmp && mv $@.tmp $@
 
+BPF_CC = $(CLANG) -target bpf -O2 -g -mcpu=v3 -Wall -Werror -Wno-gnu-variable-sized-type-not-at-end -D__TARGET_ARCH_x86 \
+	-I$(B) -Ibpf -I/usr/include/$(shell $(CC) -print-multiarch)
+
 $(B)/pyprofd.bpf.o: bpf/pyprofd.bpf.c $(B)/vmlinux.h
-	$(call say,BPF,$@) $(CLANG) -target bpf -O2 -g -mcpu=v3 -Wall -Werror -Wno-gnu-variable-sized-type-not-at-end -D__TARGET_ARCH_x86 -I$(B) -Ibpf \
-		-I/usr/include/$(shell $(CC) -print-multiarch) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $@.tmp
+	$(call say,BPF,$@) $(BPF_CC) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $@.tmp
 	$(Q)$(BPFTOOL) gen object $@ $@.tmp && rm $@.tmp
 
 $(B)/pyprofd.skel.h: $(B)/pyprofd.bpf.o
@@ -107,6 +109,27 @@ $(B)/unit/%: tests/unit/%.c tests/unit/interpreter.c $(B)/libdaemon.a
 		tests/unit/interpreter.c $(B)/libdaemon.a $(DAEMON_LIBS) -lm
 
 unit: $(UNIT_BIN)
+
+# Measurements: the product's own BPF code beside the kernel's walk of C.
+BENCH := $(B)/bench
+$(BENCH)/walk.bpf.o: tests/bench/walk.bpf.c $(wildcard bpf/*) $(B)/vmlinux.h
+	@mkdir -p $(@D)
+	$(call say,BPF,$@) $(BPF_CC) -c $< -o $@.tmp
+	$(Q)$(BPFTOOL) gen object $@ $@.tmp && rm $@.tmp
+
+$(BENCH)/walk.skel.h: $(BENCH)/walk.bpf.o
+	$(call say,SKEL,$@) $(BPFTOOL) gen skeleton $< name walk_bpf > $@.tmp && mv $@.tmp $@
+
+$(BENCH)/bench: $(addprefix tests/bench/,bench.c meter.c work.c idle.c) $(BENCH)/walk.skel.h $(B)/libdaemon.a
+	$(call say,CC,$@) $(CC) $(filter-out -MMD -MP,$(ALL_CFLAGS)) $(INCLUDE_DAEMON) -I$(BENCH) -o $@ $(filter %.c %.a,$^) \
+		$(DAEMON_LIBS)
+
+$(BENCH)/fpspin $(BENCH)/pipes: $(BENCH)/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@) $(CC) -O2 $(WARNINGS) -fno-omit-frame-pointer -fno-optimize-sibling-calls -o $@ $<
+
+bench: $(B)/pyprofd $(BENCH)/bench $(BENCH)/fpspin $(BENCH)/pipes
+	@$(BENCH)/bench
 
 # ---- for people ------------------------------------------------------------------------------------------------------
 

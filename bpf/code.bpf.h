@@ -4,16 +4,12 @@
  * and its line table, so that a process that lived 50 ms still has them.
  *
  * A code address may come to mean another code object. So a stack is checked anew once a second, and at each use from
- * the moment that a thread was seen to reuse addresses; the hash that is reported then differs (struct sent, alias).
+ * the moment that a thread was seen to reuse addresses; the hash that is reported then differs (struct stack_known,
+ * alias).
  */
 #pragma once
 
 #define VERIFY_EVERY_NS 1000000000ULL
-
-struct sent {
-        u64 verified; /* when its code objects were last compared */
-        u64 alias;    /* the hash that is reported: the walker's own, unless addresses in it were reused */
-};
 
 struct code_key {
         u64 scope;
@@ -27,11 +23,12 @@ struct code_value {
 };
 
 struct {
-        __uint(type, BPF_MAP_TYPE_LRU_HASH);
-        __uint(max_entries, 65536);
-        __type(key, u64);
-        __type(value, struct sent);
-} stacks SEC(".maps");
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(max_entries, STACK_SETS);
+        __type(key, u32);
+        __type(value, struct stack_set);
+} stacks SEC(".maps"); /* no hash map: its look-up touches four cache lines that are cold at a tick, this one touches
+                          one */
 
 struct {
         __uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -249,6 +246,39 @@ static __always_inline int stack_output(struct stack_scratch *s, const struct wa
         return bpf_ringbuf_output(&events, s, size, BPF_RB_NO_WAKEUP);
 }
 
+/* Two CPUs may write a way at a time: a mixture of both is told by its check. */
+static __always_inline bool stack_is(const struct stack_known *k, u64 hash) {
+        return k->hash == hash && k->check == hash_mix(hash, k->alias);
+}
+
+static __always_inline struct stack_known *stack_find(u64 hash) {
+        u32 index = hash >> STACK_SET_SHIFT;
+        struct stack_set *set = bpf_map_lookup_elem(&stacks, &index);
+
+        if (!set)
+                return NULL;
+        if (stack_is(&set->ways[0], hash))
+                return &set->ways[0];
+        return stack_is(&set->ways[1], hash) ? &set->ways[1] : NULL;
+}
+
+static __always_inline void stack_keep(u64 hash, u64 alias, u64 now) {
+        struct stack_known *k = stack_find(hash);
+        u32 index = hash >> STACK_SET_SHIFT;
+        struct stack_set *set;
+
+        if (!k) {
+                set = bpf_map_lookup_elem(&stacks, &index);
+                if (!set)
+                        return;
+                k = set->ways[0].verified <= set->ways[1].verified ? &set->ways[0] : &set->ways[1];
+        }
+        k->verified = now;
+        k->hash = hash;
+        k->alias = alias;
+        k->check = hash_mix(hash, alias);
+}
+
 /*
  * Makes the daemon know the stack that was walked. Returns the hash to report; 0 when the ring buffer was full.
  * `from` is the header of the record that will carry the hash. *reuses tells and learns that addresses are reused.
@@ -256,8 +286,9 @@ static __always_inline int stack_output(struct stack_scratch *s, const struct wa
 static __always_inline u64 stack_send(struct walker *walker, const struct event *from, u64 code_type, u8 *reuses) {
         const struct walk *w = &walker->scratch->walk;
         u64 hash = w->hash;
-        struct sent value = {.verified = from->time}, *sent = bpf_map_lookup_elem(&stacks, &hash);
+        const struct stack_known *sent = stack_find(hash);
         struct sending s = {.target = walker->target, .walked = walker->scratch, .code_type = code_type};
+        u64 alias;
         u32 zero = 0;
         bool known;
 
@@ -277,16 +308,16 @@ static __always_inline u64 stack_send(struct walker *walker, const struct event 
         if (s.code->failed)
                 return 0;
 
-        value.alias = s.code->alias;
-        known = value.alias == hash ? sent && sent->alias == hash : bpf_map_lookup_elem(&stacks, &value.alias) != NULL;
+        alias = s.code->alias;
+        known = alias == hash ? sent && sent->alias == hash : stack_find(alias) != NULL;
         if (!known) {
-                if (stack_output(s.stack, w, value.alias)) {
+                if (stack_output(s.stack, w, alias)) {
                         count(COUNTER_RING_FULL);
                         return 0;
                 }
-                if (value.alias != hash)
-                        bpf_map_update_elem(&stacks, &value.alias, &value, BPF_ANY);
+                if (alias != hash)
+                        stack_keep(alias, alias, from->time);
         }
-        bpf_map_update_elem(&stacks, &hash, &value, BPF_ANY);
-        return value.alias;
+        stack_keep(hash, alias, from->time);
+        return alias;
 }

@@ -149,10 +149,15 @@ static __always_inline u8 *walk_fill(const struct target *target, struct scratch
         if (size > TARGET_FRAME_MAX)
                 return NULL;
         if (w->chunk && below >= w->chunk_size) {
-                /* Not in this chunk as far as is known: its header says how long it is and which one came before. */
+                /*
+                 * Not in this chunk as far as is known: its header says how long it is and which one came before. A
+                 * block that was clamped to the chunk begins with the header.
+                 */
                 u64 header[2] = {};
 
-                if (read_user(header, sizeof(header), w->chunk) == 0) {
+                if (w->base == w->chunk)
+                        __builtin_memcpy(header, scratch->block, sizeof(header));
+                if (w->base == w->chunk || read_user(header, sizeof(header), w->chunk) == 0) {
                         w->chunk_size = header[1];
                         if (below >= header[1] && header[0] && frame - header[0] < WALK_CHUNK_MIN) {
                                 w->chunk = header[0];
@@ -184,7 +189,7 @@ static __always_inline void walk_push(struct scratch *scratch, u64 code, u64 ins
         }
         scratch->frames[n].code = code;
         scratch->frames[n].instr = instr;
-        w->hash = hash_mix(hash_mix(w->hash, code), instr);
+        w->hash = hash_mix(w->hash, code * 0xd6e8feb86659fd93ULL + instr); /* one step of the chain, not two */
         w->frames_n = n + 1;
 }
 

@@ -107,6 +107,21 @@ struct target_image {
         __u64 text_end;
 };
 
+/* A stack that was sent. The map `stacks` is an array of sets of two, a cache line each; the hash chooses the set. */
+#define STACK_SETS 32768
+#define STACK_SET_SHIFT (64 - 15)
+
+struct stack_known {
+        __u64 hash;     /* 0: none */
+        __u64 alias;    /* the hash that is reported: the walker's own, unless addresses in it were reused */
+        __u64 verified; /* when its code objects were last compared */
+        __u64 check;    /* of hash and alias */
+};
+
+struct stack_set {
+        struct stack_known ways[2];
+};
+
 /* The governor's settings, set while running. */
 struct settings {
         __u64 walk_below_ns; /* threads whose recent waits are shorter than this are walked less often; 0: always */

@@ -150,7 +150,7 @@ static __always_inline void thread_switch_out(struct thread *t, struct task_stru
                 return;
         }
         event_init(&from, 0, 0, t, now, task->tgid);
-        t->stack = thread_walk(t, &from, BPF_CORE_READ(task, thread.fsbase), false);
+        t->stack = thread_walk(t, &from, task->thread.fsbase, false);
 }
 
 static __always_inline void thread_switch_in(struct thread *t, struct task_struct *task, u64 now) {
@@ -213,7 +213,7 @@ static __always_inline void thread_tick(struct thread *t, struct task_struct *ta
                 t->state = THREAD_ON_CPU;
         }
         event_init(&from, 0, 0, t, now, task->tgid);
-        stack = thread_walk(t, &from, BPF_CORE_READ(task, thread.fsbase), true);
+        stack = thread_walk(t, &from, task->thread.fsbase, true);
         t->seq++;
         e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
         if (!e) {
@@ -471,7 +471,7 @@ static __always_inline void thread_tell(struct task_struct *task, struct seq_fil
         e.stack = t->stack;
         e.event.flags = t->stack_flags;
         books_fill(&e.books, t, now);
-        e.thread_pointer = BPF_CORE_READ(task, thread.fsbase);
+        e.thread_pointer = task->thread.fsbase;
         e.switches = task->nvcsw + task->nivcsw;
         bpf_probe_read_kernel(e.comm, sizeof(e.comm), task->comm);
         bpf_seq_write(seq, &e, sizeof(e));

@@ -394,7 +394,16 @@ int probe_iterate(struct probe *p) {
 }
 
 void probe_forget_stack(struct probe *p, uint64_t hash) {
-        bpf_map_delete_elem(bpf_map__fd(p->skel->maps.stacks), &hash);
+        int fd = bpf_map__fd(p->skel->maps.stacks);
+        uint32_t index = (uint32_t)(hash >> STACK_SET_SHIFT);
+        struct stack_set set;
+
+        if (bpf_map_lookup_elem(fd, &index, &set) < 0)
+                return;
+        for (size_t i = 0; i < ARRAY_SIZE(set.ways); i++)
+                if (set.ways[i].hash == hash)
+                        set.ways[i] = (struct stack_known){};
+        bpf_map_update_elem(fd, &index, &set, BPF_ANY);
 }
 
 int probe_set_rate(struct probe *p, unsigned rate) {
