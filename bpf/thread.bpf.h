@@ -136,7 +136,7 @@ static __always_inline void thread_switch_out(struct thread *t, struct task_stru
         else if (t->state == THREAD_ON_CPU)
                 t->cpu += now - t->since;
         else
-                thread_close_wait(t, now); /* the switch-in was not seen: the thread was being taken in */
+                thread_unseen(t, task, now);
         thread_snapshot(t, task);
         t->since = now;
         t->woken = runs ? now : 0;
@@ -207,11 +207,8 @@ static __always_inline void thread_tick(struct thread *t, struct task_struct *ta
 
         if (settings.resting || thread_is_stale(t, task, true, 0) || now < t->since)
                 return;
-        if (t->state != THREAD_ON_CPU) { /* taken in while it was being switched */
-                thread_close_wait(t, now);
-                t->since = now;
-                t->state = THREAD_ON_CPU;
-        }
+        if (t->state != THREAD_ON_CPU)
+                thread_unseen(t, task, now);
         event_init(&from, 0, 0, t, now, task->tgid);
         stack = thread_walk(t, &from, task->thread.fsbase, true);
         t->seq++;
@@ -287,7 +284,12 @@ static __always_inline u64 process_scope(struct task_struct *task) {
         return hash_mix(hash_mix(start, task->tgid), BPF_CORE_READ(task, self_exec_id)) | 1;
 }
 
-static __always_inline struct thread *thread_new(struct task_struct *task, const struct process *p, u64 now, u8 state) {
+/*
+ * Follows a thread from now on, and tells of it; with `process`, of the process first. Told before its storage is
+ * there: from then on its switches make records, and the start-up probe can be preempted.
+ */
+static __always_inline struct thread *thread_new(struct task_struct *task, const struct process *p, u64 now, u8 state,
+                                                 bool process, u64 parent_scope) {
         struct thread new = {
                         .scope = p->scope,
                         .runtime = p->runtime,
@@ -300,13 +302,16 @@ static __always_inline struct thread *thread_new(struct task_struct *task, const
                         .state = state,
                         .weight = 1,
                         .reason = state == THREAD_RUNNABLE ? WAIT_RUNQ : WAIT_OTHER,
-                        .syscall = -1,
+                        .syscall = state == THREAD_BLOCKED ? task_syscall(task) : -1,
                         .stack_flags = EVENT_STACK_SKIPPED,
                         .recent = LONG_WAIT_NS,
         };
         struct thread *t;
 
         thread_snapshot(&new, task);
+        if (process)
+                process_record(&new, task, EVENT_PROCESS_START, now, parent_scope);
+        thread_record(&new, task, EVENT_THREAD_START, now);
         t = bpf_task_storage_get(&threads, task, &new, BPF_LOCAL_STORAGE_GET_F_CREATE);
         if (!t) {
                 count(COUNTER_STORAGE_FULL);
@@ -330,35 +335,30 @@ static __always_inline void thread_fork(const struct thread *from, struct task_s
         };
         struct thread *t;
         u32 pid = child->tgid;
+        bool process = pid != (u32)parent->tgid;
 
-        if (pid != (u32)parent->tgid) {
+        if (process) {
                 p.scope = process_scope(child);
                 if (bpf_map_update_elem(&processes, &pid, &p, BPF_ANY)) {
                         count(COUNTER_STORAGE_FULL);
                         return;
                 }
         }
-        t = thread_new(child, &p, now, THREAD_RUNNABLE);
+        t = thread_new(child, &p, now, THREAD_RUNNABLE, process, from->scope);
         if (!t) {
-                if (pid != (u32)parent->tgid)
+                if (process)
                         bpf_map_delete_elem(&processes, &pid);
                 return;
         }
-        if (pid != (u32)parent->tgid) {
-                t->tstate = from->tstate; /* fork() copies the forking thread with its thread pointer */
-                process_record(t, child, EVENT_PROCESS_START, now, from->scope);
-        }
-        thread_record(t, child, EVENT_THREAD_START, now);
+        t->tstate = process ? from->tstate : 0; /* fork() copies the forking thread with its thread pointer */
 }
 
 static __always_inline void thread_end(struct thread *t, struct task_struct *task, bool last) {
         u64 now = bpf_ktime_get_ns();
         u32 pid = task->tgid;
 
-        if (thread_is_stale(t, task, true, 0)) {
-                thread_bridge(t, task, now);
-                t->state = THREAD_ON_CPU;
-        }
+        if (thread_is_stale(t, task, true, 0) || t->state != THREAD_ON_CPU)
+                thread_unseen(t, task, now);
         t->seq++;
         thread_record(t, task, EVENT_THREAD_EXIT, now);
         /* Threads that end together all see that none lives: one of them says so. */
@@ -381,7 +381,6 @@ static __always_inline void process_start(u32 index, u64 ip) {
         u64 now = bpf_ktime_get_ns(), bias;
         u32 pid = task->tgid;
         struct process p = {.scope = process_scope(task)}, *known = bpf_map_lookup_elem(&processes, &pid);
-        struct thread *t;
 
         /* It fires again for subinterpreters. What another process has left behind gives way. */
         if (!image || (known && (!known->scope || known->scope == p.scope)))
@@ -396,13 +395,8 @@ static __always_inline void process_start(u32 index, u64 ip) {
                 count(COUNTER_STORAGE_FULL);
                 return;
         }
-        t = thread_new(task, &p, now, THREAD_ON_CPU);
-        if (!t) {
+        if (!thread_new(task, &p, now, THREAD_ON_CPU, true, 0))
                 bpf_map_delete_elem(&processes, &pid);
-                return;
-        }
-        process_record(t, task, EVENT_PROCESS_START, now, 0);
-        thread_record(t, task, EVENT_THREAD_START, now);
 }
 
 static __always_inline u8 task_state(struct task_struct *task) {
@@ -425,18 +419,11 @@ static __always_inline struct thread *thread_adopt(struct task_struct *task, str
                 bpf_map_delete_elem(&processes, &pid);
                 return NULL;
         }
-        t = thread_new(task, p, now, task_state(task));
-        if (!t)
-                return NULL;
-        if (task->flags & PF_EXITING) { /* its exit may have passed by */
+        t = thread_new(task, p, now, task_state(task), first, 0);
+        if (t && (task->flags & PF_EXITING)) { /* its exit may have passed by */
                 bpf_task_storage_delete(&threads, task);
                 return NULL;
         }
-        if (t->state == THREAD_BLOCKED)
-                t->syscall = task_syscall(task);
-        if (first)
-                process_record(t, task, EVENT_PROCESS_START, now, 0);
-        thread_record(t, task, EVENT_THREAD_START, now);
         return t;
 }
 

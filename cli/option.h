@@ -42,8 +42,9 @@ struct options {
         const char *by, *sort, *clock, *native, *format, *file;
         bool has_rows, has_duration;
         unsigned rows;
-        uint64_t duration; /* ns */
-        unsigned rate;     /* Hz; 0: not said */
+        uint64_t duration;     /* ns */
+        unsigned rate;         /* Hz; 0: not said */
+        unsigned private_rate; /* Hz of a private daemon where none was said; 0: its own default */
         bool once, callers, callees;
 
         char **arguments; /* what is left of argv */

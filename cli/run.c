@@ -14,6 +14,8 @@
 #define ROWS 20
 
 /* The question: the command and its children, from its start to its end. */
+#define RUN_RATE 499 /* Hz: a command may be short, and its machine is there for it */
+
 struct run {
         struct buffer query; /* from `?` on */
         struct file file;
@@ -135,6 +137,7 @@ int verb_run(const char *what, struct options *o) {
                 output_error(what, "%s", strerror(-r));
                 return STATUS_RUN_FAILED;
         }
+        o->private_rate = RUN_RATE;
         r = session_open_private(&s, what, o);
         if (r == STATUS_DONE) {
                 _cleanup_json_ json_t *status = NULL;

@@ -69,7 +69,7 @@ int session_open_private(struct session *s, const char *what, const struct optio
                 return STATUS_DONE; /* the request itself will say what is wrong */
         if (geteuid() != 0)
                 return say_no_daemon(what);
-        r = private_start(what, o->rate, &s->private);
+        r = private_start(what, o->rate ? o->rate : o->private_rate, &s->private);
         if (r != STATUS_DONE)
                 return r;
         return connect_to(s, private_socket(s->private));

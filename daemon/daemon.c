@@ -62,7 +62,8 @@ static int daemon_let_go(struct daemon *d) {
 static int daemon_thread_state(struct daemon *d, const struct ingested *in) {
         const struct event_state *e = in->record;
 
-        seed_thread(d->resolve, d->proc_root, in->thread, e->switches);
+        if (seed_thread(d->seed, in->thread, e->switches) > 0 && d->seeding)
+                sd_event_source_set_enabled(d->seeding, SD_EVENT_ONESHOT);
         return daemon_observe(d, in);
 }
 
@@ -172,19 +173,8 @@ int daemon_sync(void *userdata) {
         return r < 0 ? r : daemon_pass(d);
 }
 
-static struct followed_thread *daemon_find_thread(void *userdata, const struct followed_process *p, uint64_t pointer) {
-        struct daemon *d = userdata;
-        struct followed_thread *t, *next;
-
-        HASH_ITER (hh, ingest_threads(d->ingest), t, next) {
-                if (t->process == p && t->thread_pointer == pointer)
-                        return t;
-        }
-        return NULL;
-}
-
 int daemon_read_process_names(struct daemon *d, const struct followed_process *p) {
-        int r = seed_names(p, daemon_find_thread, d);
+        int r = seed_names(d->seed, p, ingest_threads(d->ingest));
 
         return r == -ENOMEM ? r : 0; /* without threading, or torn: the kernel's names stand in */
 }
@@ -242,9 +232,13 @@ static int daemon_start_stages(struct daemon *d) {
         if (r < 0)
                 return r;
         store_set_lookup(d->store, daemon_lookup, d);
-        r = resolve_new(seed_fetch, d, d->config->memory_max / 4, &d->resolve);
+        r = seed_new(d->reader, d->proc_root, &d->seed);
         if (r < 0)
                 return r;
+        r = resolve_new(seed_fetch, d->seed, d->config->memory_max / 4, &d->resolve);
+        if (r < 0)
+                return r;
+        seed_set_resolve(d->seed, d->resolve);
         r = daemon_set_idle(d);
         if (r < 0)
                 return r;
@@ -281,6 +275,9 @@ int daemon_new(struct config *config, struct daemon **ret) {
                 return log_error_errno(-ENOMEM, "Cannot start: %m");
         d->report.started = clock_monotonic_ns();
         d->test_drop = drop ? (unsigned)atoi(drop) : 0;
+        r = reader_new(&d->reader); /* before there is anything to inherit */
+        if (r < 0)
+                return log_error_errno(r, "Cannot start the reader: %m");
         r = sd_event_new(&d->event);
         if (r < 0)
                 return log_error_errno(r, "Cannot make an event loop: %m");
@@ -304,12 +301,15 @@ void daemon_free(struct daemon *d) {
         sd_event_source_unref(d->mappings);
         sd_event_source_unref(d->mappings_again);
         sd_event_source_unref(d->duty);
+        sd_event_source_unref(d->seeding);
         sd_event_unref(d->event);
         probe_free(d->probe);
         discovery_free(d->discovery);
         store_free(d->store);
+        seed_free(d->seed);
         resolve_free(d->resolve);
         ingest_free(d->ingest);
+        reader_free(d->reader);
         free(d->proc_root);
         free(d);
 }

@@ -10,8 +10,10 @@
 #include "governor.h"
 #include "ingest.h"
 #include "probe.h"
+#include "reader.h"
 #include "report.h"
 #include "resolve.h"
+#include "seed.h"
 #include "serve.h"
 #include "store.h"
 
@@ -24,13 +26,16 @@ struct daemon {
         struct discovery *discovery;
         struct resolve *resolve;
         struct store *store;
+        struct reader *reader;
+        struct seed *seed;
         struct governor governor;
         struct report report;
         struct serve *serve;
         struct serve_source source;
         sd_event_source *mappings; /* paused between two readings */
         sd_event_source *mappings_again;
-        sd_event_source *duty; /* runs while the governor lets the accounting rest */
+        sd_event_source *seeding; /* runs while the seed's queue holds something */
+        sd_event_source *duty;    /* runs while the governor lets the accounting rest */
         bool resting;
         struct probe_stats last_stats; /* at the governor's last turn */
         uint64_t last_cpu_ns;

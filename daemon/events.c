@@ -14,8 +14,9 @@
 #define DRAIN_USEC (200 * 1000ULL)   /* how long a record may lie in the ring buffer; its fill level wakes us earlier */
 #define MAPPINGS_USEC (10 * 1000ULL) /* least time between two readings of new mappings */
 #define SECOND_USEC (1000 * 1000ULL)
-#define SLACK_USEC (10 * 1000ULL) /* by how much timers may be late, so that the kernel can bundle them */
-#define DUTY_USEC (400 * 1000ULL) /* one round of looking and resting, on average */
+#define SLACK_USEC (10 * 1000ULL)    /* by how much timers may be late, so that the kernel can bundle them */
+#define SEED_NS (10 * NSEC_PER_MSEC) /* what is read of waiting threads' stacks in one turn of the loop */
+#define DUTY_USEC (400 * 1000ULL)    /* one round of looking and resting, on average */
 
 static uint64_t cpu_time_ns(void) {
         struct timespec ts = {};
@@ -56,7 +57,7 @@ static int events_obey(struct daemon *d) {
 }
 
 static int events_govern(struct daemon *d, uint64_t now) {
-        uint64_t cpu = cpu_time_ns(), used;
+        uint64_t cpu = cpu_time_ns() + reader_cpu_ns(d->reader), used;
         struct probe_stats stats;
         int r;
 
@@ -85,7 +86,7 @@ static int events_on_second(sd_event_source *source, uint64_t usec, void *userda
         events_ignore(events_govern(d, now), "govern the cost");
         events_ignore(daemon_read_names(d), "read the names of threads");
         ingest_describe(d->ingest, now);
-        ingest_sweep_unprofiled(d->ingest);
+        events_ignore(discovery_turn(d->discovery, now), "look for processes that were missed");
         store_age(d->store, now);
         r = sd_event_source_set_time(source, usec + SECOND_USEC);
         return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -127,6 +128,12 @@ static int events_on_mappings_again(sd_event_source *source, uint64_t usec, void
         return sd_event_source_set_enabled(d->mappings, SD_EVENT_ON);
 }
 
+static int events_on_seeding(sd_event_source *source, void *userdata) {
+        struct daemon *d = userdata;
+
+        return seed_turn(d->seed, SEED_NS) > 0 ? sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) : 0;
+}
+
 static int events_on_reload(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
         struct daemon *d = userdata;
 
@@ -164,6 +171,7 @@ int events_start(struct daemon *d) {
                             0 ||
             (r = sd_event_add_time_relative(d->event, &d->mappings_again, CLOCK_MONOTONIC, MAPPINGS_USEC, 1000,
                                             events_on_mappings_again, d)) < 0 ||
+            (r = sd_event_add_defer(d->event, &d->seeding, events_on_seeding, d)) < 0 ||
             (r = sd_event_add_time_relative(d->event, &d->duty, CLOCK_MONOTONIC, 0, 1, events_on_duty, d)) < 0 ||
             (r = sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, DRAIN_USEC, SLACK_USEC, events_on_drain,
                                             d)) < 0 ||

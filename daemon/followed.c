@@ -15,6 +15,7 @@ void followed_process_unref(struct followed_process *p) {
         assert(p->refs > 0);
         if (--p->refs > 0)
                 return;
+        image_unref((struct image *)p->image);
         free(p->cmdline);
         free(p->command);
         free(p->executable);

@@ -33,7 +33,7 @@ struct followed_process {
 
         bool profiled;
         char reason[96];           /* why not */
-        const struct image *image; /* borrowed from the target stage, lives as long as the daemon; NULL if unknown */
+        const struct image *image; /* a reference; NULL if unknown */
         uint64_t runtime;          /* addresses in its memory, as in struct process of target.h */
         uint64_t code_type;
 
@@ -42,6 +42,10 @@ struct followed_process {
         unsigned threads_n;            /* scratch of whoever counts */
         bool unnamed;                  /* has threads whose names are not known yet */
         struct followed_process *next; /* in ingest's queue of those that are gone */
+
+        /* Seed's: how long reads of its memory have held us up of late; unreadable: too long, it is not read again. */
+        bool unreadable;
+        uint64_t blocked_ns, blocked_at;
 
         UT_hash_handle hh; /* by pid, live ones only */
 };

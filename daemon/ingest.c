@@ -211,14 +211,16 @@ static int ingest_add_process(struct ingest *i, const struct event *e, uint64_t 
 
 static int ingest_process_start(struct ingest *i, const struct event_process *e, struct ingested *ret) {
         struct followed_process *parent = e->parent_scope ? ingest_process_find(i, e->ancestors[0]) : NULL;
-        struct followed_process *p;
+        struct followed_process *p = ingest_process_find(i, e->event.pid);
         int r;
 
+        if (p && p->profiled && p->scope == e->event.scope)
+                return 0; /* a record of it was faster */
         r = ingest_add_process(i, &e->event, e->start, e->uid, e->ancestors[0], e->comm, parent, &p);
         if (r < 0)
                 return r;
         memcpy(p->ancestors, e->ancestors, sizeof(p->ancestors));
-        p->image = i->image(i->userdata, e->target);
+        p->image = image_ref((struct image *)i->image(i->userdata, e->target));
         p->runtime = e->runtime;
         if (p->image) /* both lie in the same image, so one tells where the other is */
                 p->code_type = e->runtime - p->image->addresses.runtime + p->image->addresses.code_type;
@@ -298,9 +300,12 @@ static int ingest_thread_for(struct ingest *i, const struct event *e, const stru
 }
 
 static int ingest_thread_start(struct ingest *i, const struct event_thread *e, struct ingested *ret) {
+        struct followed_thread *t = ingest_thread_find(i, e->event.tid);
         struct followed_process *p;
         int r;
 
+        if (t && t->process->scope == e->event.scope && !t->ended && t->started >= e->event.time)
+                return 0; /* a record of it was faster */
         r = ingest_process_for(i, &e->event, &p);
         if (r < 0)
                 return r;
@@ -524,20 +529,14 @@ int ingest_add_unprofiled(struct ingest *i, uint32_t pid, const struct image *im
         if (r < 0)
                 return r;
         p->profiled = false;
-        p->image = image;
+        p->image = image_ref((struct image *)image);
         snprintf(p->reason, sizeof(p->reason), "%s", image->reason);
         return 0;
 }
 
-void ingest_sweep_unprofiled(struct ingest *i) {
-        struct followed_process *p, *next;
-
-        HASH_ITER (hh, i->processes, p, next) {
-                _cleanup_process_info_ struct process_info info = {};
-
-                if (!p->profiled && (process_read(i->proc_root, p->pid, &info) < 0 || info.started != p->started))
-                        ingest_close_process(i, p, p->started);
-        }
+void ingest_forget_unprofiled(struct ingest *i, struct followed_process *p) {
+        if (!p->profiled)
+                ingest_close_process(i, p, p->started);
 }
 
 void ingest_begin_pass(struct ingest *i, uint64_t now) {

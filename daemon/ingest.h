@@ -72,7 +72,7 @@ struct followed_process *ingest_process_find(struct ingest *i, uint32_t pid);
 
 /* A Python process that is not profiled: known by name and reason only. -EEXIST when the pid is known already. */
 int ingest_add_unprofiled(struct ingest *i, uint32_t pid, const struct image *image);
-/* Unprofiled processes that are gone are forgotten. */
-void ingest_sweep_unprofiled(struct ingest *i);
+/* One that is gone, or has become another program. */
+void ingest_forget_unprofiled(struct ingest *i, struct followed_process *p);
 
 const struct ingest_counters *ingest_counters(const struct ingest *i);

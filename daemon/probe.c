@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/macro.h"
+#include "links.h"
 #include "pyprofd.skel.h"
 
 #define CPUS_MAX 4096
@@ -28,7 +31,8 @@ struct probe {
         struct ring_buffer *ring;
         struct perf_buffer *mappings;
         struct bpf_link *task_iter;
-        struct bpf_link *starts[TARGETS_MAX];
+        struct link starts[TARGETS_MAX];
+        bool uprobe_multi;
         bool targets[TARGETS_MAX]; /* in use */
         struct bpf_link *ticks[CPUS_MAX];
         int tick_fds[CPUS_MAX]; /* owned by the links; for PERF_EVENT_IOC_PERIOD */
@@ -39,7 +43,9 @@ struct probe {
         uint64_t records_read;
         uint64_t overhead_ns;
         uint64_t rest_runs, rest_ns; /* statistics of on_switch when the rest began */
+        int mappings_fd; /* an epoll that stays where `mappings` is made anew */
         uint64_t mappings_lost;
+        uint64_t mapping_gaps;
 
         probe_record_fn *on_record;
         probe_mapping_fn *on_mapping;
@@ -98,6 +104,7 @@ static enum bpf_perf_event_ret probe_on_mapping(void *ctx, int cpu, struct perf_
                 } *lost = (const void *)header;
 
                 p->mappings_lost += lost->lost;
+                p->mapping_gaps++;
                 return LIBBPF_PERF_EVENT_CONT;
         }
         if (header->type != PERF_RECORD_MMAP2 || header->size <= sizeof(*r) || (r->pid == 0) || !r->inode)
@@ -152,9 +159,49 @@ static bool cpu_is_online(int cpu) {
         return c == '1';
 }
 
+/* On every CPU that is online now. Where it was watched before, nothing is missed in between; some is told twice. The
+ * old one takes the new one's events out of the map as it goes, which no program reads. */
+static int probe_watch_mappings(struct probe *p) {
+        struct perf_event_attr attr = {
+                        .size = sizeof(attr),
+                        .type = PERF_TYPE_SOFTWARE,
+                        .config = PERF_COUNT_SW_DUMMY,
+                        .mmap = 1,
+                        .mmap2 = 1,
+                        .use_clockid = 1,
+                        .clockid = CLOCK_MONOTONIC,
+                        .watermark = 1,
+                        .wakeup_watermark = 1,
+                        .sample_period = 1,
+                        .sample_type = 0,
+        };
+        struct perf_buffer_raw_opts opts = {.sz = sizeof(opts)};
+        struct epoll_event wanted = {.events = EPOLLIN};
+        struct perf_buffer *fresh, *old = p->mappings;
+
+        fresh = perf_buffer__new_raw(bpf_map__fd(p->skel->maps.mappings), MAPPING_PAGES, &attr, probe_on_mapping, p,
+                                     &opts);
+        if (!fresh)
+                return -errno;
+        if (epoll_ctl(p->mappings_fd, EPOLL_CTL_ADD, perf_buffer__epoll_fd(fresh), &wanted) < 0) {
+                int r = -errno;
+
+                perf_buffer__free(fresh);
+                return r;
+        }
+        p->mappings = fresh;
+        if (old) {
+                perf_buffer__poll(old, 0);
+                perf_buffer__free(old);
+                p->mapping_gaps++; /* those that were made on a CPU before it was watched */
+        }
+        return 0;
+}
+
 int probe_cover_cpus(struct probe *p) {
         _cleanup_fclose_ FILE *f = fopen("/sys/devices/system/cpu/online", "re");
         char online[sizeof(p->online)] = "";
+        bool came = false;
 
         if (f && fgets(online, sizeof(online), f) && strcmp(online, p->online) == 0)
                 return 0;
@@ -167,12 +214,13 @@ int probe_cover_cpus(struct probe *p) {
                         r = probe_attach_tick(p, cpu);
                         if (r < 0 && r != -ENODEV)
                                 return r;
+                        came = true;
                 } else if (!present && p->ticks[cpu]) {
                         bpf_link__destroy(p->ticks[cpu]); /* an event does not come back with its CPU */
                         p->ticks[cpu] = NULL;
                 }
         }
-        return 0;
+        return came && p->mappings ? probe_watch_mappings(p) : 0;
 }
 
 /* What statistics count for a run that does nothing: the clock itself. The iterator's program can be run at will. */
@@ -193,20 +241,6 @@ static void probe_calibrate(struct probe *p) {
 
 static int probe_attach(struct probe *p, struct probe_failure *ret_failure) {
         struct pyprofd_bpf *s = p->skel;
-        struct perf_event_attr attr = {
-                        .size = sizeof(attr),
-                        .type = PERF_TYPE_SOFTWARE,
-                        .config = PERF_COUNT_SW_DUMMY,
-                        .mmap = 1,
-                        .mmap2 = 1,
-                        .use_clockid = 1,
-                        .clockid = CLOCK_MONOTONIC,
-                        .watermark = 1,
-                        .wakeup_watermark = 1,
-                        .sample_period = 1,
-                        .sample_type = 0,
-        };
-        struct perf_buffer_raw_opts opts = {.sz = sizeof(opts)};
         int r;
 
         s->links.on_fork = bpf_program__attach(s->progs.on_fork);
@@ -225,11 +259,10 @@ static int probe_attach(struct probe *p, struct probe_failure *ret_failure) {
                                   "CAP_PERFMON, and kernel.perf_event_paranoid of at most 2 or CAP_SYS_ADMIN, are "
                                   "needed");
 
-        p->mappings = perf_buffer__new_raw(bpf_map__fd(s->maps.mappings), MAPPING_PAGES, &attr, probe_on_mapping, p,
-                                           &opts);
-        if (!p->mappings)
-                return probe_fail(ret_failure, -errno, "Cannot watch for new executable mappings",
-                                  "CAP_PERFMON is needed");
+        p->mappings_fd = epoll_create1(EPOLL_CLOEXEC);
+        r = p->mappings_fd < 0 ? -errno : probe_watch_mappings(p);
+        if (r < 0)
+                return probe_fail(ret_failure, r, "Cannot watch for new executable mappings", "CAP_PERFMON is needed");
         return 0;
 }
 
@@ -248,6 +281,9 @@ static int probe_load(struct probe *p, struct probe_failure *ret_failure) {
                 ring *= 2;
         bpf_map__set_max_entries(p->skel->maps.events, ring);
         p->skel->rodata->ring_watermark = ring / 4;
+        p->uprobe_multi = links_can_uprobe_multi();
+        if (p->uprobe_multi)
+                bpf_program__set_expected_attach_type(p->skel->progs.on_start, LINK_UPROBE_MULTI);
         r = pyprofd_bpf__load(p->skel);
         if (r < 0)
                 return probe_fail(ret_failure, r, "Cannot load the BPF programs",
@@ -263,6 +299,17 @@ static int probe_load(struct probe *p, struct probe_failure *ret_failure) {
         return 0;
 }
 
+/* Each target takes three descriptors; the usual limit of 1024 would be met. */
+static void probe_raise_files(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                log_debug_errno(-errno, "Cannot raise the number of open files: %m");
+}
+
 int probe_new(unsigned rate, probe_record_fn *on_record, probe_mapping_fn *on_mapping, void *userdata,
               struct probe_failure *ret_failure, struct probe **ret) {
         _cleanup_(probe_freep) struct probe *p = calloc(1, sizeof(*p));
@@ -274,7 +321,8 @@ int probe_new(unsigned rate, probe_record_fn *on_record, probe_mapping_fn *on_ma
         p->on_record = on_record;
         p->on_mapping = on_mapping;
         p->userdata = userdata;
-        p->stats_fd = -1;
+        p->stats_fd = p->mappings_fd = -1;
+        probe_raise_files();
         p->cpus_n = MIN(libbpf_num_possible_cpus(), CPUS_MAX);
         r = probe_load(p, ret_failure);
         if (r < 0)
@@ -286,19 +334,40 @@ int probe_new(unsigned rate, probe_record_fn *on_record, probe_mapping_fn *on_ma
         return 0;
 }
 
+static void link_take(struct bpf_link **from, struct link *links, size_t *n) {
+        if (*from)
+                links[(*n)++] = (struct link){.libbpf = *from};
+        *from = NULL;
+}
+
+static void probe_detach(struct probe *p) {
+        struct link links[CPUS_MAX + TARGETS_MAX + 6];
+        size_t n = 0;
+
+        for (int i = 0; i < p->cpus_n; i++)
+                link_take(&p->ticks[i], links, &n);
+        for (size_t i = 0; i < TARGETS_MAX; i++)
+                links[n++] = p->starts[i];
+        link_take(&p->task_iter, links, &n);
+        if (p->skel) {
+                link_take(&p->skel->links.on_fork, links, &n);
+                link_take(&p->skel->links.on_exec, links, &n);
+                link_take(&p->skel->links.on_exit, links, &n);
+                link_take(&p->skel->links.on_wakeup, links, &n);
+                link_take(&p->skel->links.on_switch, links, &n);
+        }
+        links_destroy(links, n);
+}
+
 void probe_free(struct probe *p) {
         if (!p)
                 return;
-        for (int i = 0; i < p->cpus_n; i++)
-                bpf_link__destroy(p->ticks[i]);
-        for (size_t i = 0; i < TARGETS_MAX; i++)
-                bpf_link__destroy(p->starts[i]);
-        bpf_link__destroy(p->task_iter);
+        probe_detach(p);
         perf_buffer__free(p->mappings);
         ring_buffer__free(p->ring);
         pyprofd_bpf__destroy(p->skel);
-        if (p->stats_fd >= 0)
-                close(p->stats_fd);
+        closep(&p->mappings_fd);
+        closep(&p->stats_fd);
         free(p);
 }
 
@@ -307,7 +376,7 @@ int probe_records_fd(const struct probe *p) {
 }
 
 int probe_mappings_fd(const struct probe *p) {
-        return perf_buffer__epoll_fd(p->mappings);
+        return p->mappings_fd;
 }
 
 int probe_read_records(struct probe *p) {
@@ -331,10 +400,15 @@ int probe_read_mappings(struct probe *p) {
         return r < 0 && r != -EINTR ? r : 0;
 }
 
+uint64_t probe_mapping_gaps(const struct probe *p) {
+        return p->mapping_gaps;
+}
+
 int probe_add_target(struct probe *p, uint32_t index, const struct target *t, const struct target_image *image, int fd,
                      uint64_t probe_offset) {
         LIBBPF_OPTS(bpf_uprobe_opts, opts, .bpf_cookie = index);
         char path[64];
+        int r;
 
         if (index >= TARGETS_MAX)
                 return -E2BIG;
@@ -346,8 +420,44 @@ int probe_add_target(struct probe *p, uint32_t index, const struct target *t, co
                 return 0;
         /* Through the descriptor: the file may lie in a container, be replaced or deleted. The inode is what counts. */
         snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        p->starts[index] = bpf_program__attach_uprobe_opts(p->skel->progs.on_start, -1, path, probe_offset, &opts);
-        return p->starts[index] ? 0 : -errno;
+        if (p->uprobe_multi) {
+                r = link_uprobe_multi(bpf_program__fd(p->skel->progs.on_start), path, probe_offset, index,
+                                      &p->starts[index]);
+                return r < 0 ? r : 1;
+        }
+        p->starts[index].libbpf = bpf_program__attach_uprobe_opts(p->skel->progs.on_start, -1, path, probe_offset,
+                                                                  &opts);
+        return p->starts[index].libbpf ? 1 : -errno;
+}
+
+void probe_remove_targets(struct probe *p, const uint32_t *indices, size_t n) {
+        struct link links[TARGETS_MAX];
+
+        n = MIN(n, ARRAY_SIZE(links));
+        for (size_t i = 0; i < n; i++) {
+                links[i] = p->starts[indices[i]];
+                p->starts[indices[i]] = (struct link){};
+                p->targets[indices[i]] = false;
+        }
+        links_destroy(links, n);
+}
+
+int probe_busy_targets(const struct probe *p, bool ret_busy[static TARGETS_MAX]) {
+        _cleanup_free_ struct process *processes = calloc(PROCESSES_MAX, sizeof(*processes));
+        _cleanup_free_ uint32_t *pids = calloc(PROCESSES_MAX, sizeof(*pids));
+        uint32_t n = PROCESSES_MAX, position;
+
+        if (!processes || !pids)
+                return -ENOMEM;
+        /* There is room for all of them, so one call does. */
+        if (bpf_map_lookup_batch(bpf_map__fd(p->skel->maps.processes), NULL, &position, pids, processes, &n, NULL) < 0 &&
+            errno != ENOENT)
+                return -errno;
+        memset(ret_busy, 0, TARGETS_MAX * sizeof(*ret_busy));
+        for (uint32_t i = 0; i < n; i++)
+                if (processes[i].target < TARGETS_MAX)
+                        ret_busy[processes[i].target] = true;
+        return 0;
 }
 
 int probe_add_process(struct probe *p, uint32_t pid, const struct process *process) {
@@ -484,7 +594,7 @@ void probe_features(const struct probe *p, struct probe_feature ret[PROBE_FEATUR
                 online += cpu_is_online(cpu);
         }
         for (size_t i = 0; i < TARGETS_MAX; i++) {
-                starts += p->starts[i] != NULL;
+                starts += p->starts[i].libbpf || p->starts[i].fd > 0;
                 targets += p->targets[i];
         }
         ret[0] = feature("cpu-clock", ticks == online, "%u Hz on %d of %d CPUs", p->rate, ticks, online);

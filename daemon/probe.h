@@ -45,9 +45,18 @@ int probe_read_records(struct probe *p);
 int probe_read_all_records(struct probe *p);
 int probe_read_mappings(struct probe *p);
 
-/* An interpreter binary: its map entries, and a probe where it starts. `fd` is the ELF file. Index < TARGETS_MAX. */
+/* Grows whenever records of mappings may be missing: who needs all of them has to look for himself. */
+uint64_t probe_mapping_gaps(const struct probe *p);
+
+/* An interpreter binary: its map entries, and a probe where it starts. `fd` is the ELF file. Index < TARGETS_MAX.
+ * 1: the probe is there; 0: the binary has no place for one; -errno: it could not be attached. */
 int probe_add_target(struct probe *p, uint32_t index, const struct target *t, const struct target_image *image, int fd,
                      uint64_t probe_offset);
+
+/* Takes the probes away; waits until none of them runs any more. */
+void probe_remove_targets(struct probe *p, const uint32_t *indices, size_t n);
+/* Which targets have a process, one that waits for probe_iterate() included. */
+int probe_busy_targets(const struct probe *p, bool ret_busy[static TARGETS_MAX]);
 
 /* A process that runs already: follow it from the next probe_iterate() on. -E2BIG when there are too many. */
 int probe_add_process(struct probe *p, uint32_t pid, const struct process *process);

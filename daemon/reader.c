@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -22,9 +23,9 @@
 
 #define PAGE 4096u
 #define PAGES 256u
-#define PATIENCE_NS NSEC_PER_SEC /* for a worker that the scheduler keeps from running */
-#define RESTART_NS NSEC_PER_SEC  /* least time between two starts of the keeper */
-#define WORKERS_MAX 16u          /* a kill may have to wait too: some reads of FUSE pages cannot be interrupted */
+#define PATIENCE 20u            /* times READER_NS, for a worker that the scheduler keeps from running */
+#define RESTART_NS NSEC_PER_SEC /* least time between two starts of the keeper */
+#define WORKERS_MAX 16u         /* a kill may have to wait too: some reads of FUSE pages cannot be interrupted */
 
 struct request {
         uint64_t number; /* 1 and up */
@@ -36,8 +37,9 @@ struct request {
 struct reply {
         uint64_t number; /* of the request; 0: a worker has come */
         uint64_t cpu_ns; /* the worker's, altogether */
-        int32_t error;   /* -errno */
-        uint32_t pid;    /* the worker's */
+        uint64_t blocked_ns;
+        int32_t error; /* -errno */
+        uint32_t pid;  /* the worker's */
         uint8_t data[PAGE];
 };
 
@@ -58,6 +60,7 @@ struct reader {
         uint64_t deadline, number, generation;
         int error;
         uint64_t cpu_ns, cpu_ns_before; /* of this worker, of those before */
+        uint64_t blocked_ns;
 
         struct reply reply;
         struct page pages[PAGES];
@@ -76,10 +79,29 @@ static int worker_read(const struct request *q, uint8_t *data) {
         return (size_t)n == local.iov_len ? 0 : -EFAULT;
 }
 
+static uint64_t worker_cpu_ns(void) {
+        struct timespec ts = {};
+
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+        return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+/* Who is kept from running has not given up the CPU by itself: only who waits has. */
+static void worker_answer(const struct request *request, struct reply *ret) {
+        struct rusage before = {}, after = {};
+        uint64_t begin = clock_monotonic_ns();
+
+        getrusage(RUSAGE_SELF, &before);
+        ret->error = worker_read(request, ret->data);
+        getrusage(RUSAGE_SELF, &after);
+        ret->blocked_ns = after.ru_nvcsw != before.ru_nvcsw ? clock_monotonic_ns() - begin : 0;
+        ret->cpu_ns = worker_cpu_ns();
+        ret->number = request->number;
+}
+
 static void worker_run(int fd, pid_t keeper) {
         struct reply reply = {.pid = (uint32_t)getpid()};
         struct request request;
-        struct timespec cpu = {};
         size_t size = 0;
 
         prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -90,11 +112,8 @@ static void worker_run(int fd, pid_t keeper) {
                         _exit(0);
                 if (recv(fd, &request, sizeof(request), 0) != sizeof(request))
                         _exit(0);
-                reply.error = worker_read(&request, reply.data);
-                reply.number = request.number;
+                worker_answer(&request, &reply);
                 size = reply.error < 0 ? 0 : MIN(request.size, PAGE);
-                clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
-                reply.cpu_ns = (uint64_t)cpu.tv_sec * NSEC_PER_SEC + (uint64_t)cpu.tv_nsec;
         }
 }
 
@@ -223,8 +242,18 @@ void reader_begin(struct reader *r, uint32_t pid, uint64_t deadline) {
         r->generation++;
 }
 
+void reader_extend(struct reader *r, uint64_t deadline) {
+        r->deadline = deadline;
+        if (r->error == -ETIME)
+                r->error = 0;
+}
+
 int reader_error(const struct reader *r) {
         return r->error;
+}
+
+uint64_t reader_blocked_ns(const struct reader *r) {
+        return r->blocked_ns;
 }
 
 uint64_t reader_cpu_ns(const struct reader *r) {
@@ -311,9 +340,10 @@ static int reader_overrun(struct reader *r) {
 }
 
 static int reader_answer(struct reader *r, const struct request *q) {
-        uint64_t sent = clock_monotonic_ns(), until = sent + READER_NS;
+        bool runnable = true;
 
-        for (;;) {
+        for (unsigned rounds = 0;;) {
+                uint64_t until = runnable ? clock_monotonic_ns() + READER_NS : 0;
                 ssize_t n = reader_receive(r, until);
 
                 if (n < 0) {
@@ -321,9 +351,11 @@ static int reader_answer(struct reader *r, const struct request *q) {
                         return -EBUSY;
                 }
                 if (n == 0) {
-                        if (until - sent >= PATIENCE_NS || !worker_runnable(r->worker))
+                        /* Once more after the look: it may have answered in between. By rounds, not by the clock,
+                         * which jumps when the whole machine is paused. */
+                        if (!runnable || ++rounds == PATIENCE)
                                 return reader_overrun(r);
-                        until += READER_NS;
+                        runnable = worker_runnable(r->worker);
                         continue;
                 }
                 if (r->reply.number == 0) { /* the one that was asked died, by no fault of the target's */
@@ -333,6 +365,7 @@ static int reader_answer(struct reader *r, const struct request *q) {
                 if (r->reply.number != q->number)
                         continue;
                 r->cpu_ns = r->reply.cpu_ns;
+                r->blocked_ns += MIN(r->reply.blocked_ns, PATIENCE * READER_NS);
                 if (r->reply.error < 0)
                         return r->reply.error;
                 return (size_t)n == REPLY_HEAD + q->size ? 0 : -EIO;

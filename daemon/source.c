@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/macro.h"
 #include "seed.h"
 
 static int source_processes(void *userdata, serve_process_fn *each, void *arg) {
@@ -26,7 +27,7 @@ static int source_processes(void *userdata, serve_process_fn *each, void *arg) {
 static int source_thread(struct daemon *d, struct followed_thread *t, serve_thread_fn *each, void *arg) {
         struct serve_thread answer = {.tid = t->tid, .name = t->name ?: t->comm};
         struct stack *stack;
-        uint64_t hash = t->open.state == THREAD_ON_CPU ? seed_running(d->resolve, t) : t->open.stack;
+        uint64_t hash = t->open.state == THREAD_ON_CPU ? seed_running(d->seed, t) : t->open.stack;
         bool missing;
         int r;
 
@@ -53,14 +54,16 @@ static int source_threads(void *userdata, uint32_t pid, serve_thread_fn *each, v
         r = daemon_read_process_names(d, p);
         if (r < 0)
                 return r;
+        seed_process(d->seed, p, NSEC_PER_SEC);
         HASH_ITER (hh, ingest_threads(d->ingest), t, next) {
                 if (t->process != p)
                         continue;
                 r = source_thread(d, t, each, arg);
                 if (r != 0)
-                        return r;
+                        break;
         }
-        return 0;
+        seed_process_done(d->seed);
+        return r;
 }
 
 static struct report_stages source_stages(struct daemon *d) {
@@ -85,7 +88,16 @@ static int source_loss(void *userdata, struct profile_loss *loss) {
         struct daemon *d = userdata;
         struct report_stages stages = source_stages(d);
 
-        return report_loss(&stages, loss);
+        int r;
+
+        r = report_loss(&stages, loss);
+        if (r < 0)
+                return r;
+        if (seed_counters(d->seed)->unreadable > 0 && loss->causes_n < ARRAY_SIZE(loss->causes)) {
+                loss->causes[loss->causes_n].cause = "stacks unreadable";
+                loss->causes[loss->causes_n++].n = seed_counters(d->seed)->unreadable;
+        }
+        return 0;
 }
 
 int source_start(struct daemon *d) {

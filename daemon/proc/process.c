@@ -215,6 +215,15 @@ int process_read(const char *root, uint32_t pid, struct process_info *ret) {
         return 0;
 }
 
+bool process_is(const char *root, uint32_t pid, uint64_t started, const char *executable) {
+        _cleanup_process_info_ struct process_info p = {.pid = pid};
+        uint64_t tick = NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK);
+
+        if (process_read_stat(root, &p) < 0 || process_read_executable(root, &p) < 0)
+                return false;
+        return p.started < started + tick && started < p.started + tick && strcmp(p.executable, executable) == 0;
+}
+
 /* A directory entry that is a process or thread id; 0 if it is something else. */
 static uint32_t entry_id(const struct dirent *e) {
         char *end;

@@ -2,6 +2,7 @@
 /* What /proc says of a process. `root` is where proc is mounted. Everything may vanish at any moment: -ESRCH. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,9 @@ void process_info_fini(struct process_info *p);
 
 /* 0, -ESRCH, -errno. Strings are cleaned to printable UTF-8, are never NULL and go with process_info_fini(). */
 int process_read(const char *root, uint32_t pid, struct process_info *ret);
+
+/* Whether it is still the one that started then and runs that executable. A clock tick's difference is none. */
+bool process_is(const char *root, uint32_t pid, uint64_t started, const char *executable);
 
 /* The ids of its threads, in no order; the caller's to free(). At most 65536; -E2BIG beyond. */
 int process_threads(const char *root, uint32_t pid, uint32_t **ret_tids, size_t *ret_n);

@@ -401,6 +401,17 @@ int image_read(int fd, struct image *ret) {
         return 0;
 }
 
+struct image *image_ref(struct image *i) {
+        if (i && i->refs)
+                i->refs++;
+        return i;
+}
+
+void image_unref(struct image *i) {
+        if (i && i->refs && --i->refs == 0)
+                free(i);
+}
+
 static bool segment_maps(const GElf_Phdr *p, uint64_t offset) {
         return p->p_filesz > 0 && offset >= (p->p_offset & ~PAGE_MASK) && offset < p->p_offset + p->p_filesz;
 }

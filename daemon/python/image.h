@@ -12,6 +12,7 @@
 #include "target.h"
 
 struct image {
+        unsigned refs;    /* image_ref(); 0: not counted, part of something else */
         char version[24]; /* "3.11.2"; for an unsupported one what is known, "" if nothing */
         uint16_t number;  /* minor | major << 8 */
         bool python;      /* some Python interpreter lives in this image */
@@ -34,6 +35,10 @@ struct image {
  * Sources: ELF gABI; symbol names and structures of CPython 3.6-3.15.
  */
 int image_read(int fd, struct image *ret);
+
+/* For images that were calloc()ed, with refs set to 1. NULL is fine. */
+struct image *image_ref(struct image *i);
+void image_unref(struct image *i);
 
 /* Load bias of `image` for a mapping of its file: address of the mapping, its file offset. The first PT_LOAD that holds
  * the offset gives it. Returns -ENOENT when no segment does. */

@@ -44,10 +44,10 @@ static int names_item(void *userdata, const struct remote *r, uint64_t key, uint
                 q = object_attribute(r, value, "_name", &name);
         if (q >= 0)
                 q = object_string(r, name, &text);
-        if (q == -ENOMEM || q == -ESRCH || q == -EPERM || q == -EOVERFLOW)
-                return q;
-        if (q < 0)
+        if (q == -EFAULT || q == -EBADMSG || q == -ENOENT || q == -ERANGE)
                 return 0; /* this one changed while it was read; the others may be well */
+        if (q < 0)
+                return q;
         q = n->each(n->userdata, ident, text);
         return q < 0 ? q : 0;
 }

@@ -4,27 +4,15 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/uio.h>
 
 #include "base/macro.h"
 #include "python/object.h"
 
 #define INTERPRETERS_MAX 256
-#define STATES_MAX 4096               /* thread states looked at in one search */
+#define STATES_MAX 16384              /* thread states of one process */
 #define SHIMS_MAX 1024                /* frames of C among those of Python */
 #define TABLE_MAX (1u << 20)          /* bytes of a line table */
 #define REFERENCE_MASK (~UINT64_C(7)) /* _PyStackRef keeps tags in the low bits, 3.14 */
-
-int remote_read_pid(void *userdata, uint64_t address, void *data, size_t size) {
-        struct iovec local = {.iov_base = data, .iov_len = size};
-        struct iovec remote = {.iov_base = (void *)(uintptr_t)address, .iov_len = size};
-        ssize_t n;
-
-        n = process_vm_readv((pid_t)(uintptr_t)userdata, &local, 1, &remote, 1, 0);
-        if (n < 0)
-                return -errno;
-        return (size_t)n == size ? 0 : -EFAULT;
-}
 
 /* The bytes of a structure that were copied to `data`: none outside of it is ever asked for. */
 static uint64_t field(const uint8_t *data, size_t size, uint16_t offset) {
@@ -43,74 +31,150 @@ static uint32_t field32(const uint8_t *data, size_t size, uint16_t offset) {
         return value;
 }
 
-struct search {
-        uint64_t thread_pointer;
-        uint64_t current; /* the thread state that holds the GIL, where _PyRuntime knows it (3.7-3.11) */
-        uint64_t frame;   /* of the best match */
-        unsigned rank;    /* 0: none matches */
-        unsigned ties;    /* matches of that rank */
-        unsigned states;
-};
-
-static void search_state(struct search *s, const struct target *t, uint64_t address, const uint8_t *state) {
-        size_t size = t->tstate_size;
-        uint64_t frame = field(state, size, t->tstate_frame);
-        unsigned rank = frame ? 2 : 1;
-
-        if (field(state, size, t->tstate_thread_id) != s->thread_pointer)
-                return;
-        if (t->tstate_status != TARGET_NONE ? (field32(state, size, t->tstate_status) & t->status_active) != 0
-                                            : address == s->current)
-                rank = 3;
-        if (rank > s->rank) {
-                s->rank = rank;
-                s->ties = 0;
-                s->frame = frame;
-        }
-        if (rank == s->rank)
-                s->ties++;
+static bool target_plausible(const struct target *t) {
+        return t->tstate_size <= TARGET_TSTATE_MAX && t->frame_size <= TARGET_FRAME_MAX &&
+               t->code_size <= TARGET_CODE_MAX;
 }
 
-static int search_interpreter(struct search *s, const struct remote *r, uint64_t interpreter) {
-        uint8_t state[TARGET_TSTATE_MAX];
-        const struct target *t = r->target;
-        uint64_t address;
-        int q;
+static unsigned state_rank(const struct remote_states *s, const struct target *t, uint64_t address,
+                           const uint8_t *state) {
+        size_t size = t->tstate_size;
 
-        q = object_u64(r, interpreter + t->interp_threads_head, &address);
-        if (q < 0)
-                return q;
-        for (; address != 0 && s->states < STATES_MAX; s->states++) {
-                q = r->read(r->userdata, address, state, t->tstate_size);
-                if (q < 0)
-                        return q;
-                search_state(s, t, address, state);
-                address = field(state, t->tstate_size, t->tstate_next);
+        if (t->tstate_status != TARGET_NONE ? (field32(state, size, t->tstate_status) & t->status_active) != 0
+                                            : address == s->current)
+                return 3;
+        return field(state, size, t->tstate_frame) ? 2 : 1;
+}
+
+static int states_add(struct remote_states *s, const struct target *t, uint64_t address, const uint8_t *state) {
+        if (s->n == s->room) {
+                size_t room = s->room ? s->room * 2 : 64;
+                struct remote_state *list = reallocarray(s->list, room, sizeof(*list));
+
+                if (!list)
+                        return -ENOMEM;
+                s->list = list;
+                s->room = room;
         }
+        s->list[s->n++] = (struct remote_state){
+                        .thread_pointer = field(state, t->tstate_size, t->tstate_thread_id),
+                        .address = address,
+                        .rank = state_rank(s, t, address, state),
+        };
         return 0;
 }
 
-static int search_run(struct search *s, const struct remote *r) {
+static int state_compare(const void *a, const void *b) {
+        const struct remote_state *x = a, *y = b;
+
+        if (x->thread_pointer != y->thread_pointer)
+                return x->thread_pointer < y->thread_pointer ? -1 : 1;
+        return (int)y->rank - (int)x->rank;
+}
+
+/* One for each thread pointer, of the highest rank. */
+static void states_finish(struct remote_states *s) {
+        size_t n = 0;
+
+        if (s->n > 0)
+                qsort(s->list, s->n, sizeof(s->list[0]), state_compare);
+        for (size_t i = 0; i < s->n; i++) {
+                if (n == 0 || s->list[i].thread_pointer != s->list[n - 1].thread_pointer)
+                        s->list[n++] = s->list[i];
+                else if (s->list[i].rank == s->list[n - 1].rank)
+                        s->list[n - 1].ambiguous = true;
+        }
+        s->n = n;
+        s->complete = true;
+}
+
+void remote_states_fini(struct remote_states *s) {
+        free(s->list);
+        *s = (struct remote_states){};
+}
+
+static int states_begin(const struct remote *r, struct remote_states *s) {
         const struct target *t = r->target;
-        uint64_t interpreter;
         int q;
 
-        q = object_u64(r, r->runtime + t->runtime_interpreters_head, &interpreter);
+        if (!target_plausible(t))
+                return -EINVAL;
+        q = object_u64(r, r->runtime + t->runtime_interpreters_head, &s->interpreter);
         if (q < 0)
                 return q;
         if (t->runtime_tstate_current != TARGET_NONE)
                 (void)object_u64(r, r->runtime + t->runtime_tstate_current, &s->current);
-        for (unsigned i = 0; interpreter != 0 && i < INTERPRETERS_MAX; i++) {
-                q = search_interpreter(s, r, interpreter);
+        if (s->interpreter != 0) {
+                q = object_u64(r, s->interpreter + t->interp_threads_head, &s->next);
                 if (q < 0)
-                        break;
-                q = object_u64(r, interpreter + t->interp_next, &interpreter);
-                if (q < 0)
-                        break;
+                        return q;
         }
-        if (s->rank == 0)
-                return q < 0 ? q : -ENOENT;
+        s->begun = true;
         return 0;
+}
+
+static int states_next_interpreter(const struct remote *r, struct remote_states *s) {
+        const struct target *t = r->target;
+        uint64_t interpreter, next = 0;
+        int q;
+
+        q = object_u64(r, s->interpreter + t->interp_next, &interpreter);
+        if (q >= 0 && interpreter != 0)
+                q = object_u64(r, interpreter + t->interp_threads_head, &next);
+        if (q < 0)
+                return q;
+        s->interpreter = ++s->interpreters < INTERPRETERS_MAX ? interpreter : 0;
+        s->next = next;
+        return 0;
+}
+
+static int states_step(const struct remote *r, struct remote_states *s) {
+        uint8_t state[TARGET_TSTATE_MAX];
+        const struct target *t = r->target;
+        int q;
+
+        if (s->next == 0 || s->n >= STATES_MAX)
+                return states_next_interpreter(r, s);
+        q = r->read(r->userdata, s->next, state, t->tstate_size);
+        if (q < 0)
+                return q;
+        q = states_add(s, t, s->next, state);
+        if (q < 0)
+                return q;
+        s->next = field(state, t->tstate_size, t->tstate_next);
+        return 0;
+}
+
+int remote_states_read(const struct remote *r, struct remote_states *s, unsigned steps) {
+        int q = 0;
+
+        if (s->complete)
+                return 0;
+        if (!s->begun)
+                q = states_begin(r, s);
+        for (; q >= 0 && s->interpreter != 0; steps--) {
+                if (steps == 0)
+                        return 1;
+                q = states_step(r, s);
+        }
+        if (q < 0 && (q != -EFAULT || s->n == 0))
+                return q;
+        states_finish(s); /* of a list that is torn, what came before the tear is good */
+        return 0;
+}
+
+const struct remote_state *remote_states_find(const struct remote_states *s, uint64_t thread_pointer) {
+        size_t low = 0, high = s->complete ? s->n : 0;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (s->list[middle].thread_pointer < thread_pointer)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return s->complete && low < s->n && s->list[low].thread_pointer == thread_pointer ? &s->list[low] : NULL;
 }
 
 /* The byte offset in the code: f_lasti counts bytes up to 3.9 and code units in 3.10; later ones point. */
@@ -153,40 +217,50 @@ static int frame_visit(const struct remote *r, uint64_t *frame, struct event_fra
         return 1;
 }
 
-static bool target_plausible(const struct target *t) {
-        return t->tstate_size <= TARGET_TSTATE_MAX && t->frame_size <= TARGET_FRAME_MAX &&
-               t->code_size <= TARGET_CODE_MAX;
+/* Where the frames of a thread state begin, as it is now: it may be another thread's by now, or none. */
+static int state_frame(const struct remote *r, const struct remote_state *state, uint64_t *ret) {
+        uint8_t data[TARGET_TSTATE_MAX];
+        const struct target *t = r->target;
+        uint64_t frame;
+        int q;
+
+        q = r->read(r->userdata, state->address, data, t->tstate_size);
+        if (q < 0)
+                return q;
+        if (field(data, t->tstate_size, t->tstate_thread_id) != state->thread_pointer)
+                return -ENOENT;
+        frame = field(data, t->tstate_size, t->tstate_frame);
+        if (t->layout == TARGET_CFRAME && frame != 0) {
+                q = object_u64(r, frame + t->cframe_current_frame, &frame);
+                if (q < 0)
+                        return q;
+        }
+        *ret = frame;
+        return 0;
 }
 
-int remote_walk(const struct remote *r, uint64_t thread_pointer, struct event_frame *ret_frames, size_t max,
+int remote_walk(const struct remote *r, const struct remote_state *state, struct event_frame *ret_frames, size_t max,
                 uint16_t *ret_flags) {
-        struct search s = {.thread_pointer = thread_pointer};
         size_t n = 0, steps = MIN(max, STACK_FRAMES_MAX) + SHIMS_MAX;
-        uint16_t flags = 0;
+        uint16_t flags = state->ambiguous ? EVENT_STACK_AMBIGUOUS : 0;
         uint64_t frame;
         int q;
 
         if (!target_plausible(r->target))
                 return -EINVAL;
         max = MIN(max, STACK_FRAMES_MAX);
-        q = search_run(&s, r);
+        q = state_frame(r, state, &frame);
         if (q < 0)
                 return q;
-        if (s.ties > 1)
-                flags |= EVENT_STACK_AMBIGUOUS;
-        frame = s.frame;
-        if (r->target->layout == TARGET_CFRAME && frame != 0) {
-                q = object_u64(r, frame + r->target->cframe_current_frame, &frame);
-                if (q < 0)
-                        return q;
-        }
         for (; frame != 0 && n < max && steps > 0; steps--) {
                 q = frame_visit(r, &frame, ret_frames + n);
-                if (q < 0) {
+                if (q == -EFAULT) {
                         ret_frames[n++] = (struct event_frame){.lasti = -1};
                         flags |= EVENT_STACK_INCOMPLETE;
                         frame = 0;
-                } else if (q > 0 && ret_frames[n++].code == 0)
+                } else if (q < 0)
+                        return q;
+                else if (q > 0 && ret_frames[n++].code == 0)
                         flags |= EVENT_STACK_INCOMPLETE;
         }
         if (frame != 0)

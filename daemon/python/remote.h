@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,7 +15,8 @@
 #include "offsets.h"
 #include "target.h"
 
-/* Reads exactly `size` bytes at `address`; 0 or -errno (-EFAULT, -ESRCH, -EPERM). */
+/* Reads exactly `size` bytes at `address`; 0 or -errno. -EFAULT: this address cannot be read, others may be; anything
+ * else ends what is being done. */
 typedef int remote_read_fn(void *userdata, uint64_t address, void *data, size_t size);
 
 struct remote {
@@ -26,16 +28,39 @@ struct remote {
         uint64_t code_type;
 };
 
-/* The read function over process_vm_readv(2); userdata is (void *)(uintptr_t)pid. */
-int remote_read_pid(void *userdata, uint64_t address, void *data, size_t size);
+/* The thread states of a process, one for each thread pointer (pthread_self). Among several the same is chosen as by
+ * BPF: the active one, else one with a frame. */
+struct remote_state {
+        uint64_t thread_pointer;
+        uint64_t address;
+        uint8_t rank;   /* 3: active, 2: has a frame, 1: neither */
+        bool ambiguous; /* several of that rank */
+};
+
+/* Zero is an empty one. */
+struct remote_states {
+        struct remote_state *list; /* by thread pointer once complete */
+        size_t n, room;
+        bool begun, complete;
+        unsigned interpreters;
+        uint64_t interpreter, next; /* the thread state to be read next, 0: this interpreter has no more */
+        uint64_t current;           /* the one that holds the GIL, where _PyRuntime knows it (3.7-3.11) */
+};
+
+void remote_states_fini(struct remote_states *s);
+
+/* Reads on, at most `steps` thread states more: 1 when there are more, 0 when the table is complete, -errno. */
+int remote_states_read(const struct remote *r, struct remote_states *s, unsigned steps);
+
+/* Of a complete table; borrowed. NULL: no thread state matches. */
+const struct remote_state *remote_states_find(const struct remote_states *s, uint64_t thread_pointer);
 
 /*
- * Walks the frames of the thread whose thread pointer (pthread_self) is `thread_pointer`, leaf first, at most `max`.
- * Same choice among several thread states as BPF: the active one, else one with a frame. `version` of frames is 0.
- * Returns the number of frames (0: has a thread state, runs no Python), -ENOENT: no thread state matches, -EFAULT.
+ * Walks the frames of a thread state, leaf first, at most `max`. `version` of frames is 0.
+ * Returns the number of frames (0: runs no Python), -ENOENT: the thread state is another thread's by now, -EFAULT.
  * *ret_flags gets EVENT_STACK_* of event.h.
  */
-int remote_walk(const struct remote *r, uint64_t thread_pointer, struct event_frame *ret_frames, size_t max,
+int remote_walk(const struct remote *r, const struct remote_state *state, struct event_frame *ret_frames, size_t max,
                 uint16_t *ret_flags);
 
 /* A code object, copied. Strings are UTF-8, NUL-terminated, never NULL after success. */

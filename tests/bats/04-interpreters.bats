@@ -27,7 +27,7 @@ each() {
 @test "interpreters: functions, files, lines and depths are the interpreter's own" {
         local name failed=0
         for name in $(each); do
-                check names "$name" "$ROOT/tests/setup/interpreters" run "$name" -- || failed=1
+                check names "$name" "$INTERPRETERS" run "$name" -- || failed=1
         done
         ((failed == 0))
 }
@@ -35,7 +35,7 @@ each() {
 @test "interpreters: ps names version and build" {
         local name version build failed=0
         while IFS=$'\t' read -r name version build _; do
-                interpreters run "$name" -c 'import time; print(1, flush=True); time.sleep(60)' \
+                "$INTERPRETERS" run "$name" -c 'import time; print(1, flush=True); time.sleep(60)' \
                         </dev/null >"$BATS_TEST_TMPDIR/ready" 3>&- &
                 local pid=$!
                 until_true 10 test -s "$BATS_TEST_TMPDIR/ready"

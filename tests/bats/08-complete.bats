@@ -22,6 +22,6 @@ teardown_file() {
         "$PYTHON" "$WORKLOAD/books.py" 10 >books
         "$PYTHON" "$WORKLOAD/reuse.py" 3 >reuse
         "$ROOT/tests/workload/embed.sh" build .
-        ./embed-system-* 2 >embedded
+        "$(echo "$PWD"/embed-system-*)" 2 >embedded
         check complete recursion callbacks generators decorators coroutines deep subinterpreter books reuse embedded
 }

@@ -10,7 +10,7 @@ setup_file() {
         interpreters
         interpreters list | cut -f 1 >interpreters
         while read -r name; do
-                interpreters run "$name" "$WORKLOAD/deadlock.py" "fault-$name" </dev/null >"facts-$name" 3>&- &
+                "$INTERPRETERS" run "$name" "$WORKLOAD/deadlock.py" "fault-$name" </dev/null >"facts-$name" 3>&- &
                 pids+=($!)
         done <interpreters
         "$PYTHON" "$WORKLOAD/idle_pool.py" </dev/null >pool-before 3>&- &

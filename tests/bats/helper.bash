@@ -45,6 +45,7 @@ daemon_start() {
         export PYPROFD_SOCKET=$dir/socket DAEMON_LOG=$dir/log
         "$PYPROFD" --socket "$PYPROFD_SOCKET" --state-dir "$dir/state" "$@" 3>&- >"$DAEMON_LOG" 2>&1 &
         export DAEMON_PID=$!
+        echo "$DAEMON_PID" >>"${BATS_TEST_TMPDIR:-$BATS_FILE_TMPDIR}/daemons"
         if ! until_true 30 daemon_answers; then
                 cat "$DAEMON_LOG" >&2
                 return 1
@@ -76,6 +77,15 @@ daemon_stop() {
         ((after - before < 1000000000))
 }
 
+# A test that failed leaves none of its daemons behind.
+teardown() {
+        local pid
+        [[ -e $BATS_TEST_TMPDIR/daemons ]] || return 0
+        while read -r pid; do
+                gone "$pid" || kill -KILL "$pid"
+        done <"$BATS_TEST_TMPDIR/daemons"
+}
+
 ctl() {
         "$PYPROFCTL" --socket "$PYPROFD_SOCKET" --no-pager --color never "$@"
 }
@@ -93,6 +103,9 @@ note() {
         echo "# $*" >&3
 }
 
+# For what goes to the background: its pid is the interpreter's only when no shell function is between.
+INTERPRETERS=$ROOT/tests/setup/interpreters
+
 interpreters() {
-        "$ROOT/tests/setup/interpreters" "$@"
+        "$INTERPRETERS" "$@"
 }

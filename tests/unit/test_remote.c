@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #include "base/macro.h"
 #include "interpreter.h"
@@ -26,6 +27,33 @@ struct test {
         unsigned threads, frames, names, names_wrong, differences;
         json_t *expected; /* ident as text -> name */
 };
+
+/* userdata is (void *)(uintptr_t)pid. */
+static int read_pid(void *userdata, uint64_t address, void *data, size_t size) {
+        struct iovec local = {.iov_base = data, .iov_len = size};
+        struct iovec remote = {.iov_base = (void *)(uintptr_t)address, .iov_len = size};
+        ssize_t n;
+
+        n = process_vm_readv((pid_t)(uintptr_t)userdata, &local, 1, &remote, 1, 0);
+        if (n < 0)
+                return -errno;
+        return (size_t)n == size ? 0 : -EFAULT;
+}
+
+/* Lists in parts, so that it is seen to go on where it stopped, then walks the one. */
+static int walk(const struct remote *r, uint64_t ident, struct event_frame *frames, size_t max, uint16_t *ret_flags) {
+        _cleanup_(remote_states_fini) struct remote_states states = {};
+        const struct remote_state *state;
+        int q;
+
+        do
+                q = remote_states_read(r, &states, 3);
+        while (q > 0);
+        if (q < 0)
+                return q;
+        state = remote_states_find(&states, ident);
+        return state ? remote_walk(r, state, frames, max, ret_flags) : -ENOENT;
+}
 
 static void differ(struct test *t, const char *what, const char *expected, const char *found) {
         if (t->differences++ < 10)
@@ -68,7 +96,7 @@ static void thread_compare(struct test *t, uint64_t ident, json_t *stack) {
         int n;
 
         t->threads++;
-        n = remote_walk(&t->remote, ident, frames, ARRAY_SIZE(frames), &flags);
+        n = walk(&t->remote, ident, frames, ARRAY_SIZE(frames), &flags);
         if (n < 0 || flags != 0 || (size_t)n != json_array_size(stack)) {
                 snprintf(text[0], sizeof(text[0]), "%zu frames", json_array_size(stack));
                 snprintf(text[1], sizeof(text[1]), "%d frames, flags %x", n, flags);
@@ -78,7 +106,7 @@ static void thread_compare(struct test *t, uint64_t ident, json_t *stack) {
         for (int i = 0; i < n; i++)
                 frame_compare(t, json_array_get(stack, i), frames + i);
         /* A limit cuts at the root and says so. */
-        if (remote_walk(&t->remote, ident, frames, 1, &flags) != 1 || !(flags & EVENT_STACK_TRUNCATED))
+        if (walk(&t->remote, ident, frames, 1, &flags) != 1 || !(flags & EVENT_STACK_TRUNCATED))
                 differ(t, "a walk of one frame", "truncated", "not");
 }
 
@@ -138,7 +166,7 @@ static int remote_open(struct test *t) {
         if (r < 0)
                 return r;
         t->remote = (struct remote){
-                        .read = remote_read_pid,
+                        .read = read_pid,
                         .userdata = (void *)(uintptr_t)t->process.pid,
                         .target = &t->image.target,
                         .objects = &t->objects,
@@ -165,7 +193,7 @@ static int liar_read(void *userdata, uint64_t address, void *data, size_t size) 
         int r;
 
         l->reads++;
-        r = remote_read_pid((void *)(uintptr_t)l->pid, address, data, size);
+        r = read_pid((void *)(uintptr_t)l->pid, address, data, size);
         if (r < 0 || liar_next(l) % 32 != 0)
                 return r;
         if (liar_next(l) % 8 == 0)
@@ -202,7 +230,7 @@ static void lies(struct test *t) {
         for (unsigned i = 0; i < LIES / 30; i++)
                 json_object_foreach (t->expected, key, value) {
                         liar.reads = 0;
-                        n = remote_walk(&remote, strtoull(key, NULL, 10), frames, ARRAY_SIZE(frames), &flags);
+                        n = walk(&remote, strtoull(key, NULL, 10), frames, ARRAY_SIZE(frames), &flags);
                         for (int k = 0; k < n; k++) {
                                 _cleanup_(remote_code_fini) struct remote_code code = {};
 
@@ -238,13 +266,13 @@ static int interpreter_test(const struct interpreter *i) {
                 differ(&t, "the number of names", "that of threads", "another");
         if (r >= 0)
                 lies(&t);
-        if (r >= 0 && remote_walk(&t.remote, 1, &(struct event_frame){}, 1, &(uint16_t){0}) != -ENOENT)
+        if (r >= 0 && walk(&t.remote, 1, &(struct event_frame){}, 1, &(uint16_t){0}) != -ENOENT)
                 differ(&t, "a thread that is not there", "-ENOENT", "found");
         if (r >= 0 && (t.threads < 30 || t.frames < 240))
                 differ(&t, "the workload", "30 threads", "fewer");
         json_decref(t.expected);
         interpreter_stop(&t.process);
-        if (r >= 0 && remote_walk(&t.remote, 1, &(struct event_frame){}, 1, &(uint16_t){0}) != -ESRCH)
+        if (r >= 0 && walk(&t.remote, 1, &(struct event_frame){}, 1, &(uint16_t){0}) != -ESRCH)
                 differ(&t, "a process that is gone", "-ESRCH", "something else");
         printf("%-12s %-8s %s: %u threads, %u frames, %u names, %u differences%s%s\n", i->name, t.image.version,
                i->kind, t.threads, t.frames, t.names, t.differences, r < 0 ? ": " : "", r < 0 ? strerror(-r) : "");

@@ -61,6 +61,7 @@ def main():
         act = random.choice(ACTS)
         pid = os.fork()
         if pid == 0:
+            signal.alarm(3)
             busy(random.randrange(200), random.uniform(0, 0.01))
             act()
             time.sleep(10)
