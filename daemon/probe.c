@@ -21,10 +21,10 @@
 
 #define CPUS_MAX 4096
 #define OVERHEAD_RUNS 10000 /* that a rest must see for its average to be believed */
-#define RECORDS_MAX 16384 /* records read in one turn of the event loop, at most */
+#define RECORDS_MAX 16384   /* records read in one turn of the event loop, at most */
 #define READS_MAX 16
 #define RING_BYTES (8 * 1024 * 1024) /* for up to eight CPUs */
-#define MAPPING_PAGES 16    /* per CPU, for records of new mappings */
+#define MAPPING_PAGES 16             /* per CPU, for records of new mappings */
 
 struct probe {
         struct pyprofd_bpf *skel;
@@ -43,7 +43,7 @@ struct probe {
         uint64_t records_read;
         uint64_t overhead_ns;
         uint64_t rest_runs, rest_ns; /* statistics of on_switch when the rest began */
-        int mappings_fd; /* an epoll that stays where `mappings` is made anew */
+        int mappings_fd;             /* an epoll that stays where `mappings` is made anew */
         uint64_t mappings_lost;
         uint64_t mapping_gaps;
 
@@ -425,8 +425,8 @@ int probe_add_target(struct probe *p, uint32_t index, const struct target *t, co
                                       &p->starts[index]);
                 return r < 0 ? r : 1;
         }
-        p->starts[index].libbpf = bpf_program__attach_uprobe_opts(p->skel->progs.on_start, -1, path, probe_offset,
-                                                                  &opts);
+        p->starts[index].libbpf =
+                        bpf_program__attach_uprobe_opts(p->skel->progs.on_start, -1, path, probe_offset, &opts);
         return p->starts[index].libbpf ? 1 : -errno;
 }
 
@@ -450,7 +450,8 @@ int probe_busy_targets(const struct probe *p, bool ret_busy[static TARGETS_MAX])
         if (!processes || !pids)
                 return -ENOMEM;
         /* There is room for all of them, so one call does. */
-        if (bpf_map_lookup_batch(bpf_map__fd(p->skel->maps.processes), NULL, &position, pids, processes, &n, NULL) < 0 &&
+        if (bpf_map_lookup_batch(bpf_map__fd(p->skel->maps.processes), NULL, &position, pids, processes, &n, NULL) <
+                            0 &&
             errno != ENOENT)
                 return -errno;
         memset(ret_busy, 0, TARGETS_MAX * sizeof(*ret_busy));
