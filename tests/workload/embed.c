@@ -36,8 +36,9 @@ struct worker {
         char name[32];
         PyObject *function;
         double seconds, used;
+        unsigned short random[3];
         pid_t tid;
-        int64_t begin, end, cpu;
+        int64_t begin, end, cpu_begin, cpu;
 };
 
 static int64_t now(clockid_t clock) {
@@ -49,7 +50,8 @@ static int64_t now(clockid_t clock) {
 
 static void call(struct worker *w) {
         PyGILState_STATE state = PyGILState_Ensure();
-        PyObject *used = PyObject_CallFunction(w->function, "d", w->seconds / 10);
+        /* shorter than the GIL's switch interval and random: in turns of 5 ms the threads would keep step with ticks */
+        PyObject *used = PyObject_CallFunction(w->function, "d", 0.001 + 0.003 * erand48(w->random));
 
         if (!used) {
                 PyErr_Print();
@@ -65,9 +67,9 @@ static void *work(void *argument) {
 
         w->begin = now(CLOCK_MONOTONIC);
         w->tid = (pid_t)syscall(SYS_gettid);
-        for (int i = 0; i < 10; i++) {
+        while (w->used < w->seconds) {
                 call(w);
-                usleep(1000);
+                usleep(100);
         }
         w->cpu = now(CLOCK_THREAD_CPUTIME_ID);
         w->end = now(CLOCK_MONOTONIC);
@@ -76,8 +78,9 @@ static void *work(void *argument) {
 
 static void print_thread(const struct worker *w, const char *rest) {
         printf("{\"tid\": %d, \"name\": \"%s\", \"kind\": \"mixed\", \"begin_ns\": %lld, \"end_ns\": %lld, "
-               "\"cpu_begin_ns\": 0, \"cpu_end_ns\": %lld, %s}",
-               (int)w->tid, w->name, (long long)w->begin, (long long)w->end, (long long)w->cpu, rest);
+               "\"cpu_begin_ns\": %lld, \"cpu_end_ns\": %lld, %s}",
+               (int)w->tid, w->name, (long long)w->begin, (long long)w->end, (long long)w->cpu_begin, (long long)w->cpu,
+               rest);
 }
 
 static void prepare(struct worker *workers, double seconds) {
@@ -89,6 +92,7 @@ static void prepare(struct worker *workers, double seconds) {
                 exit(1);
         for (int i = 0; i < THREADS; i++) {
                 snprintf(workers[i].name, sizeof(workers[i].name), "foreign_%d", i);
+                workers[i].random[0] = (unsigned short)(getpid() + i);
                 workers[i].seconds = seconds / THREADS * (i + 1) / 2;
                 workers[i].function =
                                 PyObject_CallFunction(PyDict_GetItemString(globals, "make"), "s", workers[i].name);
@@ -99,13 +103,17 @@ static void prepare(struct worker *workers, double seconds) {
 }
 
 int main(int argc, char *argv[]) {
-        struct worker self = {.name = "main", .tid = getpid(), .begin = now(CLOCK_MONOTONIC)};
+        struct worker self = {.name = "main", .tid = getpid()};
+        int64_t entered = now(CLOCK_MONOTONIC);
         struct worker workers[THREADS] = {0};
         char born[100];
 
         if (argc != 2)
                 return 2;
         Py_InitializeEx(0);
+        /* it is a Python process from here on, at the latest */
+        self.begin = now(CLOCK_MONOTONIC);
+        self.cpu_begin = now(CLOCK_THREAD_CPUTIME_ID);
         prepare(workers, atof(argv[1]));
         Py_BEGIN_ALLOW_THREADS;
         for (int i = 0; i < THREADS; i++)
@@ -125,7 +133,7 @@ int main(int argc, char *argv[]) {
         }
         /* exec and the dynamic linker came before main() */
         snprintf(born, sizeof(born), "\"main\": true, \"execed\": true, \"born_ns\": %lld",
-                 (long long)self.begin - 20000000);
+                 (long long)entered - 20000000);
         print_thread(&self, born);
         printf("]}], \"roots\": [\"outer_foreign_0\", \"outer_foreign_1\", \"outer_foreign_2\"], \"functions\": {");
         for (int i = 0; i < THREADS; i++)
