@@ -6,7 +6,7 @@
 
 #include "base/macro.h"
 
-#define CALM_SECONDS 10 /* below half the limit for so long: one step back */
+#define CALM_SECONDS 4 /* below half the limit for so long: one step back; below a tenth: two */
 
 /*
  * Each step gives up more. Waits go first: how long one will be is not known when its stack must be walked, so threads
@@ -49,7 +49,7 @@ static int governor_step(struct governor *g) {
         if (++g->calm < CALM_SECONDS)
                 return 0;
         g->calm = 0;
-        g->step--;
+        g->step -= g->cost * 10 < g->limit && g->step > 1 ? 2 : 1;
         return 1;
 }
 

@@ -51,7 +51,7 @@ def work(index, processes, end, execed):
         cpus = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cpus[index % len(cpus)]})
     kind = "pinned" if pinned else "mixed"
-    ledger = truth.Ledger(kind, execed)
+    ledger = truth.Ledger(kind, execed, company=True)
     lock = threading.Lock()
     items = queue.Queue()
     threads = [ledger.start("pinned" if pinned else "spin", spin, end),

@@ -25,7 +25,7 @@ def pong(there, back):
 def play(end, cpu, execed):
     if cpu is not None:
         os.sched_setaffinity(0, {cpu})
-    ledger = truth.Ledger("mixed" if cpu is None else "pinned", execed)
+    ledger = truth.Ledger("mixed" if cpu is None else "pinned", execed, company=True)
     there, back, rounds = queue.Queue(), queue.Queue(), [0]
     thread = ledger.start(ledger.main["kind"], pong, there, back)
     ping(there, back, end, rounds)

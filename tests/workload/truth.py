@@ -40,14 +40,22 @@ def born_ns():
     return ns(ticks / os.sysconf("SC_CLK_TCK") - boottime)
 
 
+def run_delay():
+    """Nanoseconds that the kernel says this thread was ready to run and did not, so far."""
+    with open("/proc/thread-self/schedstat") as stat:
+        return int(stat.read().split()[1])
+
+
 class Ledger:
     """The threads of this process. `kind` says which rule of the books holds for a thread's CPU time:
-    spin and pinned: equal to CLOCK_THREAD_CPUTIME_ID; mixed: within the run-queue time."""
+    spin and pinned: equal to CLOCK_THREAD_CPUTIME_ID; mixed: within the run-queue time. `company`: others are woken on its
+    CPU all the time, see check_books.py."""
 
-    def __init__(self, kind="mixed", execed=True):
+    def __init__(self, kind="mixed", execed=True, company=False):
         self.rows = []
+        self.company = company
         self.main = {"tid": native_id(), "name": "MainThread", "kind": kind, "execed": execed, "main": True, "born_ns": born_ns(),
-                     "begin_ns": ns(monotonic()), "cpu_begin_ns": ns(clock())}
+                     "begin_ns": ns(monotonic()), "cpu_begin_ns": ns(clock()), "delay_begin_ns": run_delay()}
 
     def start(self, kind, target, *args, **options):
         name = options.get("name")
@@ -58,18 +66,20 @@ class Ledger:
 
     def _body(self, kind, target, *args):
         row = {"tid": native_id(), "name": threading.current_thread().name, "kind": kind, "execed": False,
-               "main": False, "begin_ns": ns(monotonic()), "cpu_begin_ns": 0}
+               "main": False, "begin_ns": ns(monotonic()), "cpu_begin_ns": 0, "delay_begin_ns": 0}
         try:
             target(*args)
         finally:
             row["end_ns"] = ns(monotonic())
             row["cpu_end_ns"] = ns(clock())
+            row["delay_end_ns"] = run_delay()
             self.rows.append(row)
 
     def facts(self, **more):
         self.main["end_ns"] = ns(monotonic())
         self.main["cpu_end_ns"] = ns(clock())
-        more.update(pid=os.getpid(), python="%d.%d.%d" % sys.version_info[:3], threads=[self.main] + self.rows,
+        self.main["delay_end_ns"] = run_delay()
+        more.update(pid=os.getpid(), company=self.company, python="%d.%d.%d" % sys.version_info[:3], threads=[self.main] + self.rows,
                     realtime_offset_ns=realtime_offset())
         return more
 
