@@ -137,7 +137,7 @@ static __always_inline void tstate_search(struct walker *walker, u64 runtime, u6
         if (read_user(&s->interpreter, 8, runtime + target->runtime_interpreters_head))
                 return;
         if (target->runtime_tstate_current != TARGET_NONE)
-                read_user(&s->current, 8, runtime + target->runtime_tstate_current);
+                read_user(&s->current, 8, runtime + (s64)target->runtime_tstate_current);
         bpf_loop(WALK_STATES_MAX, search_step, walker, 0);
 }
 

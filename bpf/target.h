@@ -30,7 +30,7 @@ struct target {
 
         /* _PyRuntimeState; 3.6 has none, there the base is the variable interp_head itself */
         __u16 runtime_interpreters_head;
-        __u16 runtime_tstate_current; /* gilstate.tstate_current, 3.7-3.11 */
+        __s32 runtime_tstate_current; /* gilstate.tstate_current, 3.7-3.11; 3.6: the variable _PyThreadState_Current */
 
         /* PyInterpreterState */
         __u16 interp_next;

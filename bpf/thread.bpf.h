@@ -46,7 +46,8 @@ static __always_inline bool thread_is_current(const struct thread *t, const stru
         u64 current = 0, id = 0;
 
         if (target->runtime_tstate_current == TARGET_NONE ||
-            read_user(&current, 8, t->runtime + target->runtime_tstate_current) || !current || current == t->tstate)
+            read_user(&current, 8, t->runtime + (s64)target->runtime_tstate_current) || !current ||
+            current == t->tstate)
                 return true;
         return read_user(&id, 8, current + target->tstate_thread_id) || id != thread_pointer;
 }

@@ -111,7 +111,7 @@ static int run_verb(struct options *o, int argc, char **argv) {
         int r;
 
         if (!v) {
-                output_error(NULL, "no command '%s'", argv[0]);
+                output_error(argv[0], "no such command");
                 output_hint("`pyprofctl --help` lists those there are.");
                 return STATUS_USAGE;
         }
@@ -143,7 +143,7 @@ int main(int argc, char **argv) {
         if (o.version)
                 return print_version();
         if (o.arguments_n == 0) {
-                output_error(NULL, "no command given");
+                output_error("usage", "no command given");
                 output_hint("`pyprofctl --help` lists those there are.");
                 return STATUS_USAGE;
         }

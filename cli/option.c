@@ -349,9 +349,9 @@ static int say_unknown(const char *what, int key, char **argv) {
         if (key == ':')
                 output_error(what, "option '%s' wants a value", word);
         else if (optopt && optopt < 256 && strncmp(word, "--", 2) != 0)
-                output_error(what, "no option -%c", optopt);
+                output_error(what ? what : "usage", "no option -%c", optopt);
         else
-                output_error(what, "no option '%s'", word);
+                output_error(what ? what : "usage", "no option '%s'", word);
         if (what)
                 output_hint("`pyprofctl %s --help` lists those there are.", what);
         else

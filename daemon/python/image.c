@@ -23,6 +23,7 @@ enum symbol_name {
         SYMBOL_PROBE,
         SYMBOL_INITIALIZED,
         SYMBOL_RUNTIME,
+        SYMBOL_CURRENT, /* 3.6 */
         SYMBOL_INTERP_HEAD,
         SYMBOL_CODE_TYPE,
         SYMBOL_EVAL,
@@ -38,6 +39,7 @@ static const char *const symbol_names[SYMBOL_NAME_MAX] = {
                 [SYMBOL_PROBE] = "PyImport_ImportFrozenModule",
                 [SYMBOL_INITIALIZED] = "Py_IsInitialized",
                 [SYMBOL_RUNTIME] = "_PyRuntime",
+                [SYMBOL_CURRENT] = "_PyThreadState_Current",
                 [SYMBOL_INTERP_HEAD] = "interp_head",
                 [SYMBOL_CODE_TYPE] = "PyCode_Type",
                 [SYMBOL_EVAL] = "_PyEval_EvalFrameDefault",
@@ -288,6 +290,10 @@ static void image_offsets(struct image *m, const struct file *f, const uint8_t *
         /* What comes before tstate_current in _PyRuntime grew within 3.7 and 3.8; the variable's size tells. */
         if (m->number <= 0x030a && objects.runtime_size != f->runtime_size)
                 m->target.runtime_tstate_current = TARGET_NONE;
+        /* 3.6 has no _PyRuntime: two variables of the same image, one before or behind the other. */
+        if (m->number == 0x0306 && f->symbols[SYMBOL_CURRENT] && f->symbols[SYMBOL_INTERP_HEAD])
+                m->target.runtime_tstate_current =
+                                (int32_t)(f->symbols[SYMBOL_CURRENT] - f->symbols[SYMBOL_INTERP_HEAD]);
 }
 
 static void image_judge(struct image *m, const struct file *f, const uint8_t *description) {

@@ -103,7 +103,7 @@ static int states_begin(const struct remote *r, struct remote_states *s) {
         if (q < 0)
                 return q;
         if (t->runtime_tstate_current != TARGET_NONE)
-                (void)object_u64(r, r->runtime + t->runtime_tstate_current, &s->current);
+                (void)object_u64(r, r->runtime + (uint64_t)(int64_t)t->runtime_tstate_current, &s->current);
         if (s->interpreter != 0) {
                 q = object_u64(r, s->interpreter + t->interp_threads_head, &s->next);
                 if (q < 0)
