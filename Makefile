@@ -147,10 +147,11 @@ demo: deps
 	@tests/demo.sh
 
 check: deps
+	@$(MAKE) --no-print-directory -j2 all unit
 	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory all unit
-	@$(MAKE) --no-print-directory SANITIZE=1 all unit
-	@tests/run
+	@$(MAKE) --no-print-directory -j2 SANITIZE=1 all unit
+	@UNIT_TESTS='$(filter-out %/test_linetable,$(UNIT_BIN) $(patsubst build/%,build/sanitize/%,$(UNIT_BIN))) tests/unit/linetable.sh' \
+		tests/run
 
 # ---- what a machine can check ----------------------------------------------------------------------------------------
 
