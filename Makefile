@@ -69,7 +69,7 @@ $(B)/pyprofd.bpf.o: bpf/pyprofd.bpf.c $(B)/vmlinux.h
 $(B)/pyprofd.skel.h: $(B)/pyprofd.bpf.o
 	$(call say,SKEL,$@) $(BPFTOOL) gen skeleton $< name pyprofd_bpf > $@.tmp && mv $@.tmp $@
 
-$(B)/daemon-o/daemon/probe.o: $(B)/pyprofd.skel.h
+$(B)/daemon-o/daemon/probe.o $(B)/daemon-o/daemon/probe_stats.o: $(B)/pyprofd.skel.h
 
 $(B)/include/base:
 	@mkdir -p $(@D) && ln -sfn $(CURDIR)/daemon/base $@

@@ -46,13 +46,13 @@ static int daemon_let_go(struct daemon *d) {
         struct followed_thread *t;
         int r = 0;
 
-        while ((t = ingest_take_gone_thread(d->ingest))) {
+        while ((t = roster_take_gone_thread(d->roster))) {
                 if (r >= 0)
                         r = aggregate_thread_exit(t, daemon_emit, d);
                 store_thread_gone(d->store, t);
                 followed_thread_unref(t);
         }
-        while ((p = ingest_take_gone_process(d->ingest))) {
+        while ((p = roster_take_gone_process(d->roster))) {
                 resolve_process_gone(d->resolve, p);
                 followed_process_unref(p);
         }
@@ -149,14 +149,14 @@ int daemon_read_mappings(struct daemon *d) {
 static int daemon_pass(struct daemon *d) {
         int r;
 
-        ingest_begin_pass(d->ingest, clock_monotonic_ns());
+        roster_begin_pass(d->roster, clock_monotonic_ns());
         r = probe_iterate(d->probe);
         if (r < 0)
                 return r;
         r = probe_read_all_records(d->probe);
         if (r < 0)
                 return r;
-        ingest_end_pass(d->ingest);
+        roster_end_pass(d->roster);
         return daemon_let_go(d);
 }
 
@@ -168,13 +168,13 @@ int daemon_sync(void *userdata) {
         r = daemon_read_mappings(d);
         if (r < 0)
                 return r;
-        ingest_describe(d->ingest, clock_monotonic_ns());
+        roster_describe(d->roster, clock_monotonic_ns());
         r = probe_read_all_records(d->probe);
         return r < 0 ? r : daemon_pass(d);
 }
 
 int daemon_read_process_names(struct daemon *d, const struct followed_process *p) {
-        int r = seed_names(d->seed, p, ingest_threads(d->ingest));
+        int r = seed_names(d->seed, p, roster_threads(d->roster));
 
         return r == -ENOMEM ? r : 0; /* without threading, or torn: the kernel's names stand in */
 }
@@ -191,9 +191,9 @@ int daemon_read_names(struct daemon *d) {
         r = daemon_pass(d); /* tells the thread pointers */
         if (r < 0)
                 return r;
-        HASH_ITER (hh, ingest_threads(d->ingest), t, t_next)
+        HASH_ITER (hh, roster_threads(d->roster), t, t_next)
                 t->process->unnamed |= !t->name;
-        HASH_ITER (hh, ingest_processes(d->ingest), p, p_next) {
+        HASH_ITER (hh, roster_processes(d->roster), p, p_next) {
                 if (!p->unnamed)
                         continue;
                 p->unnamed = false;
@@ -225,7 +225,10 @@ static int daemon_start_stages(struct daemon *d) {
         struct probe_failure failure = {};
         int r;
 
-        r = ingest_new(d->proc_root, daemon_image, d, &d->ingest);
+        r = roster_new(d->proc_root, &d->roster);
+        if (r < 0)
+                return r;
+        r = ingest_new(d->proc_root, d->roster, daemon_image, d, &d->ingest);
         if (r < 0)
                 return r;
         r = store_new(d->config->memory_max / 4 * 3, &d->store);
@@ -249,7 +252,7 @@ static int daemon_start_stages(struct daemon *d) {
                         log_error("hint: %s; pyprofctl doctor says more", failure.hint);
                 return r;
         }
-        r = discovery_new(d->proc_root, d->probe, d->ingest, &d->discovery);
+        r = discovery_new(d->proc_root, d->probe, d->roster, &d->discovery);
         if (r < 0)
                 return r;
         discovery_prime(d->discovery);
@@ -309,6 +312,7 @@ void daemon_free(struct daemon *d) {
         seed_free(d->seed);
         resolve_free(d->resolve);
         ingest_free(d->ingest);
+        roster_free(d->roster);
         reader_free(d->reader);
         free(d->proc_root);
         free(d);

@@ -12,6 +12,7 @@
 #include "probe.h"
 #include "reader.h"
 #include "report.h"
+#include "roster.h"
 #include "resolve.h"
 #include "seed.h"
 #include "serve.h"
@@ -22,6 +23,7 @@ struct daemon {
         char *proc_root;
         sd_event *event;
         struct probe *probe;
+        struct roster *roster;
         struct ingest *ingest;
         struct discovery *discovery;
         struct resolve *resolve;

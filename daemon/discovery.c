@@ -46,7 +46,7 @@ struct file {
 struct discovery {
         const char *proc_root;
         struct probe *probe;
-        struct ingest *ingest;
+        struct roster *roster;
         struct targets *targets;
         struct file *files;
         uint32_t pending[PENDING_MAX]; /* pids */
@@ -57,7 +57,7 @@ struct discovery {
         struct discovery_counters counters;
 };
 
-int discovery_new(const char *proc_root, struct probe *probe, struct ingest *ingest, struct discovery **ret) {
+int discovery_new(const char *proc_root, struct probe *probe, struct roster *roster, struct discovery **ret) {
         _cleanup_free_ struct discovery *d = calloc(1, sizeof(*d));
         int r;
 
@@ -68,7 +68,7 @@ int discovery_new(const char *proc_root, struct probe *probe, struct ingest *ing
                 return r;
         d->proc_root = proc_root;
         d->probe = probe;
-        d->ingest = ingest;
+        d->roster = roster;
         *ret = TAKE_PTR(d);
         return 0;
 }
@@ -228,7 +228,7 @@ static int discovery_take(struct discovery *d, const struct file *f, const struc
         int r;
 
         if (!f->image->supported) {
-                r = ingest_add_unprofiled(d->ingest, m->pid, f->image);
+                r = roster_add_unprofiled(d->roster, m->pid, f->image);
                 return r == -ENOMEM ? r : 0;
         }
         r = image_bias(targets_fd(d->targets, f->target), m->start, m->offset, &bias);
@@ -254,9 +254,9 @@ static void discovery_settle(struct discovery *d, uint32_t pid) {
         struct followed_process *p;
 
         probe_read_all_records(d->probe); /* its exec may not have been read yet */
-        p = ingest_process_find(d->ingest, pid);
+        p = roster_process_find(d->roster, pid);
         if (p)
-                ingest_forget_unprofiled(d->ingest, p);
+                roster_forget_unprofiled(d->roster, p);
 }
 
 int discovery_mapping(struct discovery *d, const struct probe_mapping *m) {
@@ -323,7 +323,7 @@ static int discovery_on_process(void *userdata, uint32_t pid) {
         struct scan s = {.discovery = userdata, .pid = pid};
         int r;
 
-        if (ingest_process_find(s.discovery->ingest, pid))
+        if (roster_process_find(s.discovery->roster, pid))
                 return 0;
         r = maps_each(s.discovery->proc_root, pid, discovery_on_map, &s);
         return r == -ENOMEM ? r : 0;
@@ -425,13 +425,13 @@ static int discovery_unprofiled(const struct discovery *d, uint32_t **ret, size_
         uint32_t *pids;
         size_t n = 0;
 
-        HASH_ITER (hh, ingest_processes(d->ingest), p, next)
+        HASH_ITER (hh, roster_processes(d->roster), p, next)
                 n += !p->profiled;
         pids = calloc(n + 1, sizeof(*pids));
         if (!pids)
                 return -ENOMEM;
         n = 0;
-        HASH_ITER (hh, ingest_processes(d->ingest), p, next)
+        HASH_ITER (hh, roster_processes(d->roster), p, next)
                 if (!p->profiled)
                         pids[n++] = p->pid;
         *ret = pids;
@@ -447,14 +447,14 @@ static int discovery_sweep(struct discovery *d) {
 
         r = discovery_unprofiled(d, &pids, &n);
         for (size_t i = 0; r >= 0 && i < n; i++) {
-                struct followed_process *p = ingest_process_find(d->ingest, pids[i]);
+                struct followed_process *p = roster_process_find(d->roster, pids[i]);
 
                 if (!p || p->profiled)
                         continue;
                 if (process_is(d->proc_root, p->pid, p->started, p->executable)) {
                         r = discovery_sweep_children(d, pids[i]);
                 } else {
-                        ingest_forget_unprofiled(d->ingest, p);
+                        roster_forget_unprofiled(d->roster, p);
                         r = discovery_on_process(d, pids[i]);
                 }
         }

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "ingest.h"
+#include "roster.h"
 #include "probe.h"
 
 struct discovery;
@@ -21,7 +21,7 @@ struct discovery_counters {
 };
 
 /* Borrows all three. */
-int discovery_new(const char *proc_root, struct probe *probe, struct ingest *ingest, struct discovery **ret);
+int discovery_new(const char *proc_root, struct probe *probe, struct roster *roster, struct discovery **ret);
 void discovery_free(struct discovery *d);
 
 const struct image *discovery_image(const struct discovery *d, uint32_t target);

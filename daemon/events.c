@@ -85,7 +85,7 @@ static int events_on_second(sd_event_source *source, uint64_t usec, void *userda
         events_ignore(probe_cover_cpus(d->probe), "cover every CPU");
         events_ignore(events_govern(d, now), "govern the cost");
         events_ignore(daemon_read_names(d), "read the names of threads");
-        ingest_describe(d->ingest, now);
+        roster_describe(d->roster, now);
         events_ignore(discovery_turn(d->discovery, now), "look for processes that were missed");
         store_age(d->store, now);
         r = sd_event_source_set_time(source, usec + SECOND_USEC);

@@ -7,26 +7,20 @@
 
 #include "base/macro.h"
 #include "books.h"
-#include "proc/cgroup.h"
 #include "proc/process.h"
 
-#define SETTLED_NS NSEC_PER_SEC           /* after so long a record that has not come is lost */
-#define DESCRIBE_NS (100 * NSEC_PER_MSEC) /* forked children that live shorter are not looked up in /proc */
+#define SETTLED_NS NSEC_PER_SEC /* after so long a record that has not come is lost */
 
 struct ingest {
         char *proc_root;
+        struct roster *roster; /* borrowed */
         ingest_image_fn *image;
         void *userdata;
-        struct followed_process *processes; /* by pid */
-        struct followed_thread *threads;    /* by tid */
-        struct followed_thread *gone_threads;
-        struct followed_process *gone_processes;
-        unsigned pass;
-        uint64_t pass_begin;
         struct ingest_counters counters;
 };
 
-int ingest_new(const char *proc_root, ingest_image_fn *image, void *userdata, struct ingest **ret) {
+int ingest_new(const char *proc_root, struct roster *roster, ingest_image_fn *image, void *userdata,
+               struct ingest **ret) {
         struct ingest *i = calloc(1, sizeof(*i));
 
         if (!i)
@@ -36,194 +30,45 @@ int ingest_new(const char *proc_root, ingest_image_fn *image, void *userdata, st
                 free(i);
                 return -ENOMEM;
         }
+        i->roster = roster;
         i->image = image;
         i->userdata = userdata;
         *ret = i;
         return 0;
 }
 
-static void ingest_end_process(struct ingest *i, struct followed_process *p) {
-        HASH_DEL(i->processes, p);
-        p->next = i->gone_processes;
-        i->gone_processes = p;
-}
-
-static void ingest_end_thread(struct ingest *i, struct followed_thread *t) {
-        struct followed_process *p = t->process;
-
-        if (!t->ended)
-                t->ended = t->accounted;
-        HASH_DEL(i->threads, t);
-        t->next = i->gone_threads;
-        i->gone_threads = t;
-        if (--p->alive == 0 && p->ended)
-                ingest_end_process(i, p);
-}
-
-struct followed_thread *ingest_take_gone_thread(struct ingest *i) {
-        struct followed_thread *t = i->gone_threads;
-
-        if (t)
-                i->gone_threads = t->next;
-        return t;
-}
-
-struct followed_process *ingest_take_gone_process(struct ingest *i) {
-        struct followed_process *p = i->gone_processes;
-
-        if (p)
-                i->gone_processes = p->next;
-        return p;
-}
-
-/* It is over, whatever its threads were last known to do. */
-static void ingest_close_process(struct ingest *i, struct followed_process *p, uint64_t when) {
-        struct followed_thread *t, *next;
-
-        p->ended = when;
-        if (p->alive == 0) {
-                ingest_end_process(i, p);
-                return;
-        }
-        HASH_ITER (hh, i->threads, t, next)
-                if (t->process == p)
-                        ingest_end_thread(i, t);
-}
-
 void ingest_free(struct ingest *i) {
-        struct followed_process *p, *p_next;
-        struct followed_thread *t, *t_next;
-
         if (!i)
                 return;
-        HASH_ITER (hh, i->processes, p, p_next)
-                ingest_close_process(i, p, p->started);
-        HASH_ITER (hh, i->threads, t, t_next)
-                ingest_end_thread(i, t);
-        while ((t = ingest_take_gone_thread(i)))
-                followed_thread_unref(t);
-        while ((p = ingest_take_gone_process(i)))
-                followed_process_unref(p);
         free(i->proc_root);
         free(i);
-}
-
-struct followed_process *ingest_processes(struct ingest *i) {
-        return i->processes;
-}
-
-struct followed_thread *ingest_threads(struct ingest *i) {
-        return i->threads;
-}
-
-struct followed_process *ingest_process_find(struct ingest *i, uint32_t pid) {
-        struct followed_process *p;
-
-        HASH_FIND(hh, i->processes, &pid, sizeof(pid), p);
-        return p;
-}
-
-static struct followed_thread *ingest_thread_find(struct ingest *i, uint32_t tid) {
-        struct followed_thread *t;
-
-        HASH_FIND(hh, i->threads, &tid, sizeof(tid), t);
-        return t;
 }
 
 const struct ingest_counters *ingest_counters(const struct ingest *i) {
         return &i->counters;
 }
 
-static int replace(char **to, const char *text) {
-        char *copy = strdup(text);
-
-        if (!copy)
-                return -ENOMEM;
-        free(*to);
-        *to = copy;
-        return 0;
-}
-
-/* A forked child is what its parent is, until it says otherwise; /proc may be too late to ask. */
-static int process_inherit(struct followed_process *p, const struct followed_process *parent) {
-        p->namespace_pid = p->pid;
-        if (replace(&p->cmdline, parent ? parent->cmdline : "") < 0 ||
-            replace(&p->command, parent ? parent->command : p->comm) < 0 ||
-            replace(&p->executable, parent ? parent->executable : "") < 0 ||
-            replace(&p->unit, parent ? parent->unit : "") < 0 ||
-            replace(&p->container, parent ? parent->container : "") < 0)
-                return -ENOMEM;
-        return 0;
-}
-
-static int process_describe(struct followed_process *p, const char *root) {
-        _cleanup_process_info_ struct process_info info = {};
-        struct cgroup_names names;
-        int r;
-
-        p->described = true;
-        if (process_read(root, p->pid, &info) < 0)
-                return 0; /* gone already: what BPF told is what there is */
-        p->namespace_pid = info.namespace_pid;
-        if (info.cmdline[0]) {
-                free(p->cmdline);
-                p->cmdline = TAKE_PTR(info.cmdline);
-                free(p->command);
-                p->command = TAKE_PTR(info.command);
-                free(p->executable);
-                p->executable = TAKE_PTR(info.executable);
-        }
-        if (cgroup_read(root, p->pid, &names) < 0)
-                return 0;
-        r = replace(&p->unit, names.unit);
-        return r < 0 ? r : replace(&p->container, names.container);
-}
-
-static int ingest_add_process(struct ingest *i, const struct event *e, uint64_t started, uint32_t uid, uint32_t ppid,
-                              const char *comm, const struct followed_process *parent, struct followed_process **ret) {
-        struct followed_process *p = ingest_process_find(i, e->pid);
-        int r;
-
-        if (p) /* its exit was lost, or it was unprofiled until now */
-                ingest_close_process(i, p, started);
-        p = calloc(1, sizeof(*p));
-        if (!p)
-                return -ENOMEM;
-        p->refs = 1;
-        p->pid = e->pid;
-        p->scope = e->scope;
-        p->started = started;
-        p->uid = uid;
-        p->ppid = p->ancestors[0] = ppid;
-        p->profiled = true;
-        memcpy(p->comm, comm, sizeof(p->comm) - 1);
-        r = process_inherit(p, parent);
-        if (r >= 0 && !parent)
-                r = process_describe(p, i->proc_root);
-        if (r < 0) {
-                followed_process_unref(p);
-                return r;
-        }
-        HASH_ADD(hh, i->processes, pid, sizeof(p->pid), p);
-        *ret = p;
-        return 0;
-}
-
-static int ingest_process_start(struct ingest *i, const struct event_process *e, struct ingested *ret) {
-        struct followed_process *parent = e->parent_scope ? ingest_process_find(i, e->ancestors[0]) : NULL;
-        struct followed_process *p = ingest_process_find(i, e->event.pid);
-        int r;
-
-        if (p && p->profiled && p->scope == e->event.scope)
-                return 0; /* a record of it was faster */
-        r = ingest_add_process(i, &e->event, e->start, e->uid, e->ancestors[0], e->comm, parent, &p);
-        if (r < 0)
-                return r;
+/* What only the record of its start says of a process. */
+static void ingest_fill_process(struct ingest *i, const struct event_process *e, struct followed_process *p) {
         memcpy(p->ancestors, e->ancestors, sizeof(p->ancestors));
-        p->image = image_ref((struct image *)i->image(i->userdata, e->target));
+        if (!p->image)
+                p->image = image_ref((struct image *)i->image(i->userdata, e->target));
         p->runtime = e->runtime;
         if (p->image) /* both lie in the same image, so one tells where the other is */
                 p->code_type = e->runtime - p->image->addresses.runtime + p->image->addresses.code_type;
+}
+
+static int ingest_process_start(struct ingest *i, const struct event_process *e, struct ingested *ret) {
+        struct followed_process *parent = e->parent_scope ? roster_process_find(i->roster, e->ancestors[0]) : NULL;
+        struct followed_process *p = roster_process_find(i->roster, e->event.pid);
+        int r;
+
+        if (!p || !p->profiled || p->scope != e->event.scope) { /* else another record of it was faster */
+                r = roster_add_process(i->roster, &e->event, e->start, e->uid, e->ancestors[0], e->comm, parent, &p);
+                if (r < 0)
+                        return r;
+        }
+        ingest_fill_process(i, e, p);
         ret->kind = INGESTED_PROCESS_START;
         ret->process = p;
         return 0;
@@ -237,11 +82,11 @@ static int ingest_late_process(struct ingest *i, const struct event *e, struct f
         r = process_read(i->proc_root, e->pid, &info);
         if (r < 0)
                 return r;
-        return ingest_add_process(i, e, info.started, info.uid, info.ppid, info.comm, NULL, ret);
+        return roster_add_process(i->roster, e, info.started, info.uid, info.ppid, info.comm, NULL, ret);
 }
 
 static int ingest_process_for(struct ingest *i, const struct event *e, struct followed_process **ret) {
-        struct followed_process *p = ingest_process_find(i, e->pid);
+        struct followed_process *p = roster_process_find(i->roster, e->pid);
 
         if (p && p->scope == e->scope) {
                 *ret = p;
@@ -250,35 +95,10 @@ static int ingest_process_for(struct ingest *i, const struct event *e, struct fo
         return ingest_late_process(i, e, ret);
 }
 
-static int ingest_add_thread(struct ingest *i, struct followed_process *p, const struct event *e,
-                             const struct event_books *b, struct followed_thread **ret) {
-        struct followed_thread *t = ingest_thread_find(i, e->tid);
-
-        if (t) { /* its exit was lost */
-                i->counters.missed_ends++;
-                ingest_end_thread(i, t);
-        }
-        t = calloc(1, sizeof(*t));
-        if (!t)
-                return -ENOMEM;
-        t->refs = 1;
-        t->process = followed_process_ref(p);
-        p->alive++;
-        t->pass = i->pass;
-        t->tid = e->tid;
-        t->books = *b;
-        t->accounted = e->time;
-        t->started = e->time;
-        t->open = (struct thread_open){.state = THREAD_ON_CPU, .since = e->time, .reason = STATE_OTHER, .syscall = -1};
-        HASH_ADD(hh, i->threads, tid, sizeof(t->tid), t);
-        *ret = t;
-        return 0;
-}
-
 /* The thread of a record with books; one whose start was lost begins here, with books that are zero at its start. */
 static int ingest_thread_for(struct ingest *i, const struct event *e, const struct event_books *b, uint64_t at,
                              struct followed_thread **ret) {
-        struct followed_thread *t = ingest_thread_find(i, e->tid);
+        struct followed_thread *t = roster_thread_find(i->roster, e->tid);
         struct followed_process *p;
         uint64_t lived = b->cpu_ns + b->runnable_ns + b->blocked_ns;
         struct event_books zero = {};
@@ -291,7 +111,7 @@ static int ingest_thread_for(struct ingest *i, const struct event *e, const stru
         r = ingest_process_for(i, e, &p);
         if (r < 0)
                 return r;
-        r = ingest_add_thread(i, p, e, &zero, &t);
+        r = roster_add_thread(i->roster, p, e, &zero, &t);
         if (r < 0)
                 return r;
         t->started = t->accounted = t->open.since = lived < at ? at - lived : at;
@@ -300,7 +120,7 @@ static int ingest_thread_for(struct ingest *i, const struct event *e, const stru
 }
 
 static int ingest_thread_start(struct ingest *i, const struct event_thread *e, struct ingested *ret) {
-        struct followed_thread *t = ingest_thread_find(i, e->event.tid);
+        struct followed_thread *t = roster_thread_find(i->roster, e->event.tid);
         struct followed_process *p;
         int r;
 
@@ -309,7 +129,7 @@ static int ingest_thread_start(struct ingest *i, const struct event_thread *e, s
         r = ingest_process_for(i, &e->event, &p);
         if (r < 0)
                 return r;
-        r = ingest_add_thread(i, p, &e->event, &e->books, &ret->thread);
+        r = roster_add_thread(i->roster, p, &e->event, &e->books, &ret->thread);
         if (r < 0)
                 return r;
         memcpy(ret->thread->comm, e->comm, sizeof(e->comm) - 1);
@@ -399,7 +219,7 @@ static int ingest_state(struct ingest *i, const struct event_state *e, struct in
         r = ingest_thread_for(i, &e->event, &e->books, end, &t);
         if (r < 0)
                 return r;
-        t->pass = i->pass;
+        roster_told(i->roster, t);
         /* The snapshot was taken beside the thread, without stopping it: one that is torn or late is not worth a
          * repair. */
         if (e->books.seq < t->books.seq || !books_agree(t, &e->books, end))
@@ -433,19 +253,19 @@ static int ingest_thread_exit(struct ingest *i, const struct event_thread *e, st
         ingest_observe(i, t, &e->books, e->event.time, ret);
         t->ended = e->event.time;
         ret->kind = INGESTED_OBSERVATION;
-        ingest_end_thread(i, t); /* its reference is in the queue until the caller takes it */
+        roster_end_thread(i->roster, t); /* its reference is in the queue until the caller takes it */
         return 0;
 }
 
 /* Its threads may still have something to say: they go first. */
 static int ingest_process_exit(struct ingest *i, const struct event *e) {
-        struct followed_process *p = ingest_process_find(i, e->pid);
+        struct followed_process *p = roster_process_find(i->roster, e->pid);
 
         if (!p || p->scope != e->scope)
                 return 0;
         p->ended = e->time;
         if (p->alive == 0)
-                ingest_end_process(i, p);
+                roster_end_process(i->roster, p);
         return 0;
 }
 
@@ -512,57 +332,4 @@ int ingest_record(struct ingest *i, const void *record, size_t size, struct inge
                 *ret = (struct ingested){};
         }
         return 0;
-}
-
-int ingest_add_unprofiled(struct ingest *i, uint32_t pid, const struct image *image) {
-        _cleanup_process_info_ struct process_info info = {};
-        struct event e = {.pid = pid};
-        struct followed_process *p;
-        int r;
-
-        if (ingest_process_find(i, pid))
-                return -EEXIST;
-        r = process_read(i->proc_root, pid, &info);
-        if (r < 0)
-                return r;
-        r = ingest_add_process(i, &e, info.started, info.uid, info.ppid, info.comm, NULL, &p);
-        if (r < 0)
-                return r;
-        p->profiled = false;
-        p->image = image_ref((struct image *)image);
-        snprintf(p->reason, sizeof(p->reason), "%s", image->reason);
-        return 0;
-}
-
-void ingest_forget_unprofiled(struct ingest *i, struct followed_process *p) {
-        if (!p->profiled)
-                ingest_close_process(i, p, p->started);
-}
-
-void ingest_begin_pass(struct ingest *i, uint64_t now) {
-        i->pass++;
-        i->pass_begin = now;
-}
-
-void ingest_end_pass(struct ingest *i) {
-        struct followed_process *p, *p_next;
-        struct followed_thread *t, *t_next;
-
-        HASH_ITER (hh, i->threads, t, t_next) {
-                if (t->pass == i->pass || t->started >= i->pass_begin)
-                        continue;
-                i->counters.missed_ends++;
-                ingest_end_thread(i, t);
-        }
-        HASH_ITER (hh, i->processes, p, p_next)
-                if (p->profiled && p->alive == 0 && p->started + SETTLED_NS < i->pass_begin)
-                        ingest_close_process(i, p, i->pass_begin);
-}
-
-void ingest_describe(struct ingest *i, uint64_t now) {
-        struct followed_process *p, *next;
-
-        HASH_ITER (hh, i->processes, p, next)
-                if (!p->described && p->started + DESCRIBE_NS < now)
-                        process_describe(p, i->proc_root);
 }

@@ -93,6 +93,7 @@ int report_loss(const struct report_stages *s, struct profile_loss *loss) {
         loss_add(loss, "malformed records", ingest->malformed);
         loss_add(loss, "inconsistent records", ingest->inconsistent);
         loss_add(loss, "records of unknown processes", ingest->orphans);
+        loss_add(loss, "ends not told of", roster_missed_ends(s->roster));
         loss_add(loss, "processes found late", discovery->late);
         loss_add(loss, "files unreadable", discovery->unreadable);
         loss_add(loss, "mappings lost", stats.mappings_lost);

@@ -7,12 +7,14 @@
 #include "ingest.h"
 #include "probe.h"
 #include "resolve.h"
+#include "roster.h"
 #include "serve.h"
 #include "store.h"
 
 /* Borrowed. */
 struct report_stages {
         struct probe *probe;
+        struct roster *roster;
         struct ingest *ingest;
         struct discovery *discovery;
         struct resolve *resolve;

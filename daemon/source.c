@@ -12,11 +12,11 @@ static int source_processes(void *userdata, serve_process_fn *each, void *arg) {
         struct followed_thread *t, *t_next;
         int r;
 
-        HASH_ITER (hh, ingest_processes(d->ingest), p, p_next)
+        HASH_ITER (hh, roster_processes(d->roster), p, p_next)
                 p->threads_n = 0;
-        HASH_ITER (hh, ingest_threads(d->ingest), t, t_next)
+        HASH_ITER (hh, roster_threads(d->roster), t, t_next)
                 t->process->threads_n++;
-        HASH_ITER (hh, ingest_processes(d->ingest), p, p_next) {
+        HASH_ITER (hh, roster_processes(d->roster), p, p_next) {
                 r = each(arg, p, p->threads_n);
                 if (r != 0)
                         return r;
@@ -45,7 +45,7 @@ static int source_thread(struct daemon *d, struct followed_thread *t, serve_thre
 
 static int source_threads(void *userdata, uint32_t pid, serve_thread_fn *each, void *arg) {
         struct daemon *d = userdata;
-        struct followed_process *p = ingest_process_find(d->ingest, pid);
+        struct followed_process *p = roster_process_find(d->roster, pid);
         struct followed_thread *t, *next;
         int r;
 
@@ -55,7 +55,7 @@ static int source_threads(void *userdata, uint32_t pid, serve_thread_fn *each, v
         if (r < 0)
                 return r;
         seed_process(d->seed, p, NSEC_PER_SEC);
-        HASH_ITER (hh, ingest_threads(d->ingest), t, next) {
+        HASH_ITER (hh, roster_threads(d->roster), t, next) {
                 if (t->process != p)
                         continue;
                 r = source_thread(d, t, each, arg);
@@ -69,6 +69,7 @@ static int source_threads(void *userdata, uint32_t pid, serve_thread_fn *each, v
 static struct report_stages source_stages(struct daemon *d) {
         return (struct report_stages){
                         .probe = d->probe,
+                        .roster = d->roster,
                         .ingest = d->ingest,
                         .discovery = d->discovery,
                         .resolve = d->resolve,
