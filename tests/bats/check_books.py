@@ -77,9 +77,9 @@ def check_thread(process, row, truth):
         worst["wall"] = max(worst["wall"], abs(row["wall_ns"] - wall) / wall)
     if lost:
         return
-    if process["company"]:
+    if process.get("company"):
         check_company(what, row, truth)
-    if not process["company"] or truth["kind"] == "mixed":
+    if not process.get("company") or truth["kind"] == "mixed":
         check_cpu(what, row, truth)
 
 
