@@ -41,6 +41,8 @@ struct daemon {
         bool resting;
         struct probe_stats last_stats; /* at the governor's last turn */
         uint64_t last_cpu_ns;
+        uint64_t last_switches;
+        bool measuring;                   /* since that turn */
         bool mappings_found;              /* processes wait to be taken in */
         bool names_stale;                 /* threads have come whose names are not known */
         unsigned test_drop, test_dropped; /* PYPROFD_TEST_DROP: every Nth record with books is thrown away */

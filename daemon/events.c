@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon_private.h"
 
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <systemd/sd-daemon.h>
@@ -56,18 +58,40 @@ static int events_obey(struct daemon *d) {
         return r < 0 ? r : sd_event_source_set_enabled(d->duty, SD_EVENT_ONESHOT);
 }
 
+/* The context switches of the machine so far, as /proc/stat counts them; 0: unknown. */
+static uint64_t switches_so_far(const char *proc_root) {
+        _cleanup_fclose_ FILE *f = NULL;
+        char path[256], line[256];
+        uint64_t n = 0;
+
+        snprintf(path, sizeof(path), "%s/stat", proc_root);
+        f = fopen(path, "re");
+        while (f && fgets(line, sizeof(line), f))
+                if (sscanf(line, "ctxt %" SCNu64, &n) == 1)
+                        break;
+        return n;
+}
+
 static int events_govern(struct daemon *d, uint64_t now) {
-        uint64_t cpu = cpu_time_ns() + reader_cpu_ns(d->reader), used;
+        uint64_t cpu = cpu_time_ns() + reader_cpu_ns(d->reader), switches = switches_so_far(d->proc_root);
+        struct governor_use use = {
+                        .cpu_ns = cpu - d->last_cpu_ns,
+                        .switches = switches - d->last_switches,
+                        .measured = d->measuring,
+        };
         struct probe_stats stats;
         int r;
 
         r = probe_stats(d->probe, &stats);
         if (r < 0)
                 return r;
-        used = report_bpf_ns(&d->last_stats, &stats) + cpu - d->last_cpu_ns;
+        use.bpf_ns = report_bpf_ns(&d->last_stats, &stats);
         d->last_stats = stats;
         d->last_cpu_ns = cpu;
-        r = governor_turn(&d->governor, now, used, (unsigned)sysconf(_SC_NPROCESSORS_ONLN));
+        d->last_switches = switches;
+        r = governor_turn(&d->governor, now, &use, (unsigned)sysconf(_SC_NPROCESSORS_ONLN));
+        d->measuring = governor_measures(&d->governor);
+        probe_measure(d->probe, d->measuring);
         return r > 0 ? events_obey(d) : 0;
 }
 

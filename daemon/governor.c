@@ -8,6 +8,10 @@
 
 #define CALM_SECONDS 4 /* below half the limit for so long: one step back; below a tenth: two */
 
+#define SETTLED_TURNS 3
+#define MEASURE_TURNS 10
+#define SWITCHES_FEW 2000.0 /* a second: a change below is none */
+
 /*
  * Each step gives up more. Waits go first: how long one will be is not known when its stack must be walked, so threads
  * whose recent waits were short are walked with probability recent / walk_below. Then ticks. Where even the accounting
@@ -53,15 +57,31 @@ static int governor_step(struct governor *g) {
         return 1;
 }
 
-int governor_turn(struct governor *g, uint64_t now, uint64_t used_ns, unsigned capacity) {
+int governor_turn(struct governor *g, uint64_t now, const struct governor_use *u, unsigned capacity) {
         uint64_t elapsed = now - g->last;
+        double switches = (double)u->switches * NSEC_PER_SEC / (double)MAX(elapsed, UINT64_C(1)), bpf_ns;
         bool first = !g->last;
+        int r;
 
         g->last = now;
         if (first || !elapsed || !capacity)
                 return 0;
-        g->cost = (g->cost + 100.0 * (double)used_ns / (double)elapsed / capacity) / 2;
-        return governor_step(g);
+        g->settled++;
+        if (switches > g->switches * 1.5 + SWITCHES_FEW)
+                g->settled = 0;
+        g->switches = switches;
+        if (u->measured)
+                g->per_switch = (double)u->bpf_ns / (double)MAX(u->switches, UINT64_C(1));
+        bpf_ns = u->measured ? (double)u->bpf_ns : g->per_switch * (double)u->switches;
+        g->cost = (g->cost + 100.0 * ((double)u->cpu_ns + bpf_ns) / (double)elapsed / capacity) / 2;
+        r = governor_step(g);
+        if (r > 0)
+                g->settled = 0;
+        return r;
+}
+
+bool governor_measures(const struct governor *g) {
+        return g->settled < SETTLED_TURNS || g->settled % MEASURE_TURNS == 0 || g->cost > g->limit;
 }
 
 struct governor_setting governor_setting(const struct governor *g) {

@@ -13,10 +13,13 @@
 struct governor {
         double limit; /* percent of the machine's CPU capacity */
         unsigned rate_max;
-        unsigned step; /* how much is given up: 0 nothing */
-        unsigned calm; /* seconds below half the limit */
-        double cost;   /* percent; a moving average over about two seconds, since rounds of rest are uneven */
-        uint64_t last; /* when it was last told */
+        unsigned step;     /* how much is given up: 0 nothing */
+        unsigned calm;     /* seconds below half the limit */
+        double cost;       /* percent; a moving average over about two seconds, since rounds of rest are uneven */
+        uint64_t last;     /* when it was last told */
+        unsigned settled;  /* turns since the setting or the load changed */
+        double per_switch; /* BPF's time for each context switch of the machine, ns, as last measured */
+        double switches;   /* context switches a second, at the turn before */
 };
 
 struct governor_setting {
@@ -27,8 +30,20 @@ struct governor_setting {
 
 void governor_init(struct governor *g, double limit, unsigned rate_max);
 
-/* CPU time used since the last turn; `capacity` is the number of CPUs. Returns 1 when the setting changed. */
-int governor_turn(struct governor *g, uint64_t now, uint64_t used_ns, unsigned capacity);
+/* What was used since the last turn. */
+struct governor_use {
+        uint64_t cpu_ns;   /* by the daemon */
+        uint64_t bpf_ns;   /* by the programs; meaningful when measured */
+        uint64_t switches; /* context switches of the machine */
+        bool measured;
+};
+
+/* `capacity` is the number of CPUs. Returns 1 when the setting changed. */
+int governor_turn(struct governor *g, uint64_t now, const struct governor_use *u, unsigned capacity);
+
+/* Should BPF's time be measured until the next turn? While nothing changes, one turn in ten is enough: in between it is
+ * taken to go with the context switches. */
+bool governor_measures(const struct governor *g);
 
 struct governor_setting governor_setting(const struct governor *g);
 void governor_describe(const struct governor *g, char *text, size_t size);

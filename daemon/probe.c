@@ -235,8 +235,8 @@ static int probe_load(struct probe *p, struct probe_failure *ret_failure) {
         p->ring = ring_buffer__new(bpf_map__fd(p->skel->maps.events), probe_on_ring, p, NULL);
         if (!p->ring)
                 return probe_fail(ret_failure, -errno, "Cannot map the ring buffer", "");
-        p->stats_fd = bpf_enable_stats(
-                        BPF_STATS_RUN_TIME); /* without it the governor sees the daemon's own cost alone */
+        probe_measure(p, true);
+        p->statistics = p->stats_fd >= 0; /* else the governor sees the daemon's own cost alone */
         probe_calibrate(p);
         return 0;
 }

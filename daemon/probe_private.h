@@ -24,7 +24,8 @@ struct probe {
         int tick_fds[CPUS_MAX]; /* owned by the links; for PERF_EVENT_IOC_PERIOD */
         int cpus_n;             /* possible ones */
         char online[256];       /* as the kernel lists them: a change means that one came or went */
-        int stats_fd;
+        int stats_fd;           /* open while the kernel counts */
+        bool statistics;        /* it can */
         unsigned rate;
         uint64_t records_read;
         uint64_t overhead_ns;

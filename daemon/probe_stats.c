@@ -111,9 +111,20 @@ void probe_features(const struct probe *p, struct probe_feature ret[PROBE_FEATUR
         ret[2] = feature("starts", starts == targets, "%d of %d interpreter binaries have a probe at their start",
                          starts, targets);
         ret[3] = feature("mappings", p->mappings != NULL, "new binaries are found as they are mapped");
-        ret[4] = feature("statistics", p->stats_fd >= 0,
-                         p->stats_fd >= 0 ? "kernel.bpf_stats, by descriptor"
-                                          : "the cost of BPF is not known to the governor");
+        ret[4] = feature("statistics", p->statistics,
+                         p->statistics ? "the kernel counts what the programs take, some of the time"
+                                       : "the cost of BPF is not known to the governor");
+}
+
+void probe_measure(struct probe *p, bool on) {
+        if (on == (p->stats_fd >= 0))
+                return;
+        if (on)
+                p->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+        else
+                closep(&p->stats_fd);
+        if (!on)
+                p->stats_fd = -1;
 }
 
 int probe_stats(const struct probe *p, struct probe_stats *ret) {
