@@ -2,7 +2,8 @@
 # One non-recursive Makefile. Everything built lands in $(B); `make V=1` shows the commands.
 
 B := build
-PREFIX ?= /usr/local
+prefix ?= /usr/local
+PREFIX ?= $(prefix)
 SBINDIR ?= $(PREFIX)/sbin
 BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
@@ -164,7 +165,7 @@ lint:
 		--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=nullPointerRedundantCheck --suppress=memleak --suppress=resourceLeak -D_GNU_SOURCE \
 		-Idaemon -Ibpf daemon cli
 	$(call say,LINT,shellcheck) shellcheck $(SHELL_FILES)
-	$(call say,LINT,SPDX) ! git grep -L SPDX-License-Identifier -- '*.c' '*.h' '*.sh' '*.bats' '*.py' Makefile | grep .
+	$(call say,LINT,SPDX) ! git grep -L SPDX-License-Identifier -- '*.c' '*.h' '*.sh' '*.bats' '*.py' Makefile .clang-format .gitignore tests/setup/packages | grep .
 
 install: all
 	install -D -m 0755 $(B)/pyprofd $(DESTDIR)$(SBINDIR)/pyprofd

@@ -39,7 +39,7 @@ enum tick_mode { TICK_PYTHON, TICK_NATIVE, TICK_KERNEL };
 /* What a thread is doing now, coarsely: the books' own three states. */
 enum thread_state { THREAD_ON_CPU, THREAD_RUNNABLE, THREAD_BLOCKED };
 
-/* Why a wait waits; the daemon's states of interface.md from `runq` on, in that order. */
+/* Why a wait waits; the daemon's states (daemon/state.h) from `runq` on, in that order. */
 enum wait_reason { WAIT_RUNQ, WAIT_OTHER, WAIT_REASON_MAX };
 
 struct event {
@@ -58,6 +58,8 @@ struct event {
 #define EVENT_STACK_INCOMPLETE (1u << 2) /* a frame could not be read */
 #define EVENT_STACK_SKIPPED (1u << 3)    /* not walked, to save cost */
 #define EVENT_STACK_AMBIGUOUS (1u << 4)  /* several thread states claim the thread */
+/* Flag of event_state */
+#define EVENT_RESTING (1u << 6) /* switches are not looked at: how this wait ends may never be told */
 /* Flags of event_code */
 #define EVENT_CODE_INCOMPLETE (1u << 5) /* a string or table is cut or unreadable: fetch it from user space */
 

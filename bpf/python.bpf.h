@@ -36,7 +36,7 @@ struct walk {
         u32 flags; /* EVENT_STACK_* */
 };
 
-/* Finding the thread state: interpreters' lists, matched by thread_id (architecture.md, decision 2). */
+/* Finding the thread state: interpreters' lists, matched by thread_id. */
 struct search {
         u64 thread_pointer;
         u64 interpreter;

@@ -136,37 +136,3 @@ static __always_inline void thread_snapshot(struct thread *t, const struct task_
         t->epoch = settings.epoch - settings.resting; /* what comes while it rests is not seen */
         t->arrival = 0;
 }
-
-/*
- * Books the time from t->since to now by the kernel's totals. They are exact where the thread is off the CPU, or leaves
- * it: update_curr() and sched_info_arrive() have run. Which waits there were is not known: the off-CPU part is skipped.
- */
-static __always_inline void thread_bridge(struct thread *t, const struct task_struct *task, u64 now) {
-        u64 left = now - t->since, cpu = task->se.sum_exec_runtime - t->exec;
-        u64 delay = task->sched_info.run_delay - t->delay;
-
-        if (t->state == THREAD_ON_CPU)
-                delay = delay > t->arrival ? delay - t->arrival : 0;
-        if (cpu > left)
-                cpu = left;
-        left -= cpu;
-        if (delay > left)
-                delay = left;
-        t->cpu += cpu;
-        t->runnable += delay;
-        t->blocked += left - delay;
-        t->skipped += left;
-        t->since = now;
-        thread_snapshot(t, task);
-}
-
-/*
- * A thread is on the CPU that no switch brought there: it was being taken in at that moment, or the kernel did not tell
- * (seen on 6.18 some ten times in 27,000 switches of dying threads; its own trace lacks them too).
- */
-static __always_inline void thread_unseen(struct thread *t, const struct task_struct *task, u64 now) {
-        if (t->epoch == settings.epoch)
-                count(COUNTER_SWITCH_UNSEEN);
-        thread_bridge(t, task, now);
-        t->state = THREAD_ON_CPU;
-}

@@ -16,6 +16,7 @@
 
 #define BTF_PATH "/sys/kernel/btf/vmlinux"
 #define RELEASE(a, b) ((a) << 8 | (b))
+#define NEEDED RELEASE(5, 17) /* bpf_loop() */
 
 /* Numbers of linux/capability.h; CAP_PERFMON and CAP_BPF are newer (5.8) than some headers. */
 enum { CAP_SYS_ADMIN_ = 21, CAP_PERFMON_ = 38, CAP_BPF_ = 39 };
@@ -87,8 +88,7 @@ static void check_capabilities(struct check *c) {
         if (!missing[0])
                 return set(c, CHECK_OK, "CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN are there");
         set(c, CHECK_MISSING, "%smissing:%s", geteuid() == 0 ? "" : "not root, ", missing);
-        remedy(c, geteuid() == 0 ? "grant them to this container or unit; uprobes need CAP_SYS_ADMIN"
-                                 : "run pyprofd as root, or as the service pyprofd.service");
+        remedy(c, geteuid() == 0 ? "grant them to this container; uprobes need CAP_SYS_ADMIN" : "run pyprofd as root");
 }
 
 static void check_kernel(struct check *c) {
@@ -100,10 +100,10 @@ static void check_kernel(struct check *c) {
                 set(c, CHECK_MISSING, "Linux %s on %s", u.release, u.machine);
                 return remedy(c, "only x86-64 is supported");
         }
-        if (kernel_release() >= RELEASE(5, 10))
+        if (kernel_release() >= NEEDED)
                 return set(c, CHECK_OK, "Linux %s", u.release);
         set(c, CHECK_MISSING, "Linux %s is too old", u.release);
-        remedy(c, "5.10 or later is needed");
+        remedy(c, "5.17 or later is needed");
 }
 
 static void check_btf(struct check *c) {
@@ -198,7 +198,7 @@ static void check_memlock(struct check *c) {
         if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max >= (UINT64_C(256) << 20))
                 return set(c, CHECK_OK, "enough");
         set(c, CHECK_MISSING, "at most %llu bytes of maps", (unsigned long long)limit.rlim_max);
-        remedy(c, "`ulimit -l unlimited`, or LimitMEMLOCK=infinity in the unit");
+        remedy(c, "`ulimit -l unlimited`");
 }
 
 /* The kernel speaks of pids as the initial namespace numbers them. */
@@ -216,10 +216,17 @@ static void check_namespace(struct check *c) {
 }
 
 static void check_loops(struct check *c) {
-        if (kernel_release() >= RELEASE(5, 17))
+        if (kernel_release() >= NEEDED)
                 return set(c, CHECK_OK, "bpf_loop() is there");
-        set(c, CHECK_NOTE, "no bpf_loop() before 5.17");
-        remedy(c, "stacks are walked frame by frame, at most 256 of them, which costs more");
+        set(c, CHECK_MISSING, "no bpf_loop() before 5.17");
+        remedy(c, "boot a kernel of 5.17 or later");
+}
+
+static void check_task_storage(struct check *c) {
+        if (kernel_release() >= RELEASE(5, 11))
+                return set(c, CHECK_OK, "programs that trace have it");
+        set(c, CHECK_MISSING, "programs that trace have none before 5.11");
+        remedy(c, "boot a kernel of 5.17 or later");
 }
 
 size_t check_machine(struct check checks[static CHECKS_MAX]) {
@@ -237,6 +244,7 @@ size_t check_machine(struct check checks[static CHECKS_MAX]) {
                         {"locked memory", check_memlock},
                         {"pid namespace", check_namespace},
                         {"loops", check_loops},
+                        {"task storage", check_task_storage},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(all); i++) {

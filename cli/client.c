@@ -137,7 +137,7 @@ static int say_unreachable(struct client *c, const char *what, CURLcode code, lo
                 return STATUS_NOT_PERMITTED;
         }
         output_error(what, "no daemon at %s: %s", c->socket, error ? strerror((int)error) : "cannot connect");
-        output_hint("Start it with `systemctl start pyprofd`, or see `pyprofctl doctor`.");
+        output_hint("Start it as root with `pyprofd &`, or see `pyprofctl doctor`.");
         return STATUS_NO_DAEMON;
 }
 
@@ -274,16 +274,30 @@ void client_add_argument(struct buffer *path, const char *name, const char *valu
                         buffer_printf(path, "%%%02X", *p);
 }
 
+static void add_escaped(struct buffer *b, const char *literal, const char *special) {
+        for (const char *p = literal; *p; p++) {
+                if (strchr(special, *p))
+                        buffer_add_string(b, "\\");
+                buffer_add(b, p, 1);
+        }
+}
+
 void client_add_literal(struct buffer *path, const char *name, const char *before, const char *literal) {
         _cleanup_buffer_ struct buffer b = {};
 
         buffer_add_string(&b, before);
-        for (const char *p = literal; *p; p++) {
-                if (strchr("\\.[]{}()*+?^$|", *p))
-                        buffer_add_string(&b, "\\");
-                buffer_add(&b, p, 1);
-        }
+        add_escaped(&b, literal, "\\.[]{}()*+?^$|");
         buffer_add_string(&b, "$");
+        if (buffer_terminate(&b) == 0)
+                client_add_argument(path, name, b.data);
+        else
+                path->failed = true;
+}
+
+void client_add_glob(struct buffer *path, const char *name, const char *literal) {
+        _cleanup_buffer_ struct buffer b = {};
+
+        add_escaped(&b, literal, "\\*?[");
         if (buffer_terminate(&b) == 0)
                 client_add_argument(path, name, b.data);
         else

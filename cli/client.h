@@ -33,6 +33,8 @@ int client_download(struct client *c, const char *what, const char *path, int fd
 void client_add_argument(struct buffer *path, const char *name, const char *value);
 /* An extended regular expression: `before`, then what matches `literal` and no more to its end. */
 void client_add_literal(struct buffer *path, const char *name, const char *before, const char *literal);
+/* A glob that matches `literal` and no more. */
+void client_add_glob(struct buffer *path, const char *name, const char *literal);
 /* Adds arguments that were collected apart. */
 void client_add_query(struct buffer *path, const struct buffer *query);
 

@@ -22,7 +22,7 @@ static void check_daemon(struct check *c, const struct options *o) {
         c->verdict = CHECK_NOTE;
         snprintf(c->what, sizeof(c->what), "none at %s: %s", socket, strerror(-r));
         snprintf(c->remedy, sizeof(c->remedy),
-                 "`systemctl start pyprofd`; as root, `run`, `record`, `top`, `dump` and `wall` start one");
+                 "start it as root, `pyprofd &`; as root, `run`, `record`, `top`, `dump` and `wall` start one");
 }
 
 /* A daemon that answers runs, whatever may be missing here and now. */

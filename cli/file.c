@@ -26,7 +26,8 @@ static mode_t default_mode(void) {
         return 0666 & ~mask;
 }
 
-static int open_temporary(struct file *f, mode_t mode) {
+/* `old` is what it will replace, NULL: nothing. */
+static int open_temporary(struct file *f, const struct stat *old) {
         const char *slash = strrchr(f->target, '/');
         int folder = slash ? (int)(slash - f->target) + 1 : 0;
 
@@ -41,7 +42,10 @@ static int open_temporary(struct file *f, mode_t mode) {
                 free(TAKE_PTR(f->temporary));
                 return -error;
         }
-        if (fchmod(f->fd, mode) < 0)
+        if (old && geteuid() == 0 && fchown(f->fd, old->st_uid, old->st_gid) < 0)
+                return -errno;
+        /* Set-id bits were for what the old one held. */
+        if (fchmod(f->fd, old ? old->st_mode & 0777 : default_mode()) < 0)
                 return -errno;
         return 0;
 }
@@ -49,27 +53,27 @@ static int open_temporary(struct file *f, mode_t mode) {
 int file_open(const char *path, struct file *ret) {
         _cleanup_file_ struct file f = FILE_NULL;
         struct stat st;
+        bool exists;
         int r;
 
         f.path = strdup(strcmp(path, "-") == 0 ? "stdout" : path);
         if (!f.path)
                 return -ENOMEM;
+        exists = stat(path, &st) == 0;
         if (strcmp(path, "-") == 0) {
                 f.fd = STDOUT_FILENO;
-        } else if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+        } else if (exists && !S_ISREG(st.st_mode)) {
                 f.fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
                 if (f.fd < 0)
                         return -errno;
         } else {
-                bool exists = access(path, F_OK) == 0;
-
                 /* One that may not be written must not be replaced either, though its folder would allow it. */
                 if (exists && access(path, W_OK) < 0)
                         return -errno;
                 f.target = exists ? realpath(path, NULL) : strdup(path);
                 if (!f.target)
                         return -errno;
-                r = open_temporary(&f, exists ? st.st_mode & 07777 : default_mode());
+                r = open_temporary(&f, exists ? &st : NULL);
                 if (r < 0)
                         return r;
         }

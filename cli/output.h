@@ -10,7 +10,7 @@
 #include "base/macro.h"
 #include "table.h"
 
-/* Exit statuses of interface.md. */
+/* Exit statuses, as in pyprofctl(1). */
 enum status {
         STATUS_DONE,
         STATUS_FAILED,

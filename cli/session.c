@@ -30,7 +30,7 @@ int session_open(struct session *s, const char *what, const struct options *o) {
 
 static int say_no_daemon(const char *what) {
         output_error(what, "no daemon at %s, and only root can start a private one", CLIENT_SOCKET);
-        output_hint("Start it with `systemctl start pyprofd`, or run `sudo pyprofctl %s`.", what);
+        output_hint("Start it as root with `pyprofd &`, or run `sudo pyprofctl %s`.", what);
         return STATUS_NO_DAEMON;
 }
 

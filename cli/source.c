@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -62,6 +63,23 @@ static int split(struct source *s, size_t size) {
         return 0;
 }
 
+/* The name came from a process: it may be a FIFO, where open() would wait, or a device, where it would do something. */
+static int open_regular(const char *path, struct stat *ret) {
+        _cleanup_close_ int place = open(path, O_PATH | O_CLOEXEC);
+        char name[32];
+        int fd;
+
+        if (place < 0)
+                return -errno;
+        if (fstat(place, ret) < 0)
+                return -errno;
+        if (!S_ISREG(ret->st_mode))
+                return -EINVAL;
+        snprintf(name, sizeof(name), "/proc/self/fd/%d", place);
+        fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        return fd < 0 ? -errno : fd;
+}
+
 int source_read(const char *path, struct source *ret) {
         _cleanup_source_ struct source s = {};
         _cleanup_close_ int fd = -1;
@@ -69,14 +87,9 @@ int source_read(const char *path, struct source *ret) {
         size_t size = 0;
         int r;
 
-        /* The name came from a process: it may be a FIFO, where open() would wait. */
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        fd = open_regular(path, &st);
         if (fd < 0)
-                return -errno;
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        if (!S_ISREG(st.st_mode))
-                return -EINVAL;
+                return fd;
         if (st.st_size > SIZE_LIMIT)
                 return -EFBIG;
         s.changed = (int64_t)st.st_mtim.tv_sec * (int64_t)NSEC_PER_SEC + st.st_mtim.tv_nsec;

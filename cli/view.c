@@ -72,19 +72,77 @@ static bool is_wanted(const struct view *v, const json_t *row) {
         return !v->filter[0] || contains(key, v->filter);
 }
 
-/* Keeps the wanted rows, in the wanted direction. */
+/* Keeps the wanted rows, in the wanted direction. Of a function's lines all were asked for. */
 static int arrange(const struct view *v, json_t *answer) {
         json_t *rows = json_object_get(answer, "rows");
         size_t n = json_array_size(rows);
+        size_t most = view_level(v)->function && v->options->has_rows && v->options->rows > 0 ? v->options->rows : n;
         _cleanup_json_ json_t *kept = json_array();
 
-        for (size_t i = 0; i < n; i++) {
-                json_t *row = json_array_get(rows, v->reverse ? n - 1 - i : i);
+        for (size_t i = 0; i < n && json_array_size(kept) < most; i++) {
+                json_t *row = json_array_get(rows, i);
 
-                if (is_wanted(v, row) && json_array_append(kept, row) < 0)
+                if (is_wanted(v, row) && json_array_insert(kept, v->reverse ? 0 : json_array_size(kept), row) < 0)
                         return -ENOMEM;
         }
         return json_object_set_new(answer, "rows", TAKE_PTR(kept)) < 0 ? -ENOMEM : 0;
+}
+
+/* One argument of a query, its separator included: `&name=value`. */
+struct argument {
+        const char *text;
+        size_t size, name_size;
+};
+
+static bool argument_next(const struct buffer *query, size_t *at, struct argument *ret) {
+        const char *text, *end, *equal;
+        size_t left = query->size - *at;
+
+        if (left == 0)
+                return false;
+        text = query->data + *at;
+        end = memchr(text + 1, '&', left - 1);
+        ret->text = text;
+        ret->size = end ? (size_t)(end - text) : left;
+        equal = memchr(text, '=', ret->size);
+        ret->name_size = (equal ? (size_t)(equal - text) : ret->size) - 1;
+        *at += ret->size;
+        return true;
+}
+
+static bool query_has(const struct buffer *query, const char *name, size_t size) {
+        struct argument a;
+
+        for (size_t at = 0; argument_next(query, &at, &a);)
+                if (a.name_size == size && memcmp(a.text + 1, name, size) == 0)
+                        return true;
+        return false;
+}
+
+/*
+ * Is what `a` selects settled by a narrower query? The same selector again would be an "or". A pid that was chosen is
+ * the host's, which with a container's name beside it would be one inside the container as well.
+ */
+static bool is_settled(const struct argument *a, const struct buffer *narrower) {
+        static const char *const with_pid[] = {"children", "container"};
+
+        if (query_has(narrower, a->text + 1, a->name_size))
+                return true;
+        for (size_t i = 0; i < ARRAY_SIZE(with_pid) && query_has(narrower, "pid", 3); i++)
+                if (strlen(with_pid[i]) == a->name_size && memcmp(a->text + 1, with_pid[i], a->name_size) == 0)
+                        return true;
+        return false;
+}
+
+/* Adds those of `wider` that `narrower` leaves open, then `narrower`. */
+static void add_narrowed(struct buffer *path, const struct buffer *wider, const struct buffer *narrower) {
+        struct argument a;
+
+        path->failed = path->failed || wider->failed;
+        for (size_t at = 0; argument_next(wider, &at, &a);)
+                if (!is_settled(&a, narrower))
+                        client_add_query(path, &(struct buffer){.data = (char *)a.text, .size = a.size});
+        client_add_query(path, narrower);
 }
 
 static int make_path(const struct view *v, int64_t since, int64_t until, struct buffer *path) {
@@ -93,8 +151,11 @@ static int make_path(const struct view *v, int64_t since, int64_t until, struct 
         char rows[16];
 
         buffer_add_string(path, "/v1/wall");
-        client_add_query(path, &o->selectors);
-        client_add_query(path, &l->query);
+        add_narrowed(path, &o->selectors, &l->query);
+        /* With -f the stacks are selected already, and a second pattern would add to them; is_wanted() does the rest.
+         */
+        if (l->function && !query_has(&o->selectors, "function", strlen("function")))
+                client_add_literal(path, "function", "^", l->function);
         session_add_window(path, since, until);
         client_add_argument(path, "by", l->by);
         if (v->sort)
@@ -102,7 +163,7 @@ static int make_path(const struct view *v, int64_t since, int64_t until, struct 
         if (v->idle != o->idle_shown)
                 client_add_argument(path, "idle", v->idle ? "show" : "hide");
         snprintf(rows, sizeof(rows), "%u", o->rows);
-        client_add_argument(path, "n", o->has_rows ? rows : ROWS_MAX);
+        client_add_argument(path, "n", l->function ? "0" : o->has_rows ? rows : ROWS_MAX);
         return buffer_terminate(path);
 }
 
@@ -136,32 +197,40 @@ static const char *level_below(const json_t *answer) {
         return NULL;
 }
 
-/* Adds what the row's key says to what was chosen above. */
+static void add_number(struct buffer *query, const char *name, const json_t *key, const char *member) {
+        const json_t *value = json_object_get(key, member);
+        char number[24];
+
+        if (!json_is_integer(value))
+                return;
+        snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        client_add_argument(query, name, number);
+}
+
+/* What a row's key says, as selectors; the function is told apart. */
+static void add_key(struct buffer *query, const json_t *key) {
+        const char *unit = rows_string(key, "unit"), *container = rows_string(key, "container"),
+                   *command = rows_string(key, "command");
+        bool process = json_object_get(key, "pid");
+
+        add_number(query, "pid", key, "pid");
+        add_number(query, "thread", key, "tid");
+        if (*unit)
+                client_add_glob(query, "unit", unit);
+        if (*container && !process)
+                client_add_argument(query, "container", container);
+        if (*command && !process && !*rows_string(key, "function"))
+                client_add_glob(query, "comm", command);
+}
+
+/* Narrows what was chosen above to the row. */
 static int fill_level(struct view_level *l, const struct view_level *above, const json_t *key, const char *by) {
-        static const char *const members[][2] = {
-                        {"pid", "pid"},
-                        {"tid", "thread"},
-                        {"unit", "unit"},
-                        {"container", "container"},
-        };
         const char *function = rows_string(key, "function");
-        _cleanup_buffer_ struct buffer title = {};
+        _cleanup_buffer_ struct buffer own = {}, title = {};
 
-        client_add_query(&l->query, &above->query);
-        for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
-                const json_t *value = json_object_get(key, members[i][0]);
-                char number[24];
-
-                if (json_is_integer(value)) {
-                        snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-                        client_add_argument(&l->query, members[i][1], number);
-                } else if (json_is_string(value) && *json_string_value(value))
-                        client_add_argument(&l->query, members[i][1], json_string_value(value));
-        }
-        if (!json_object_get(key, "pid") && *rows_string(key, "command") && !*function)
-                client_add_argument(&l->query, "comm", rows_string(key, "command"));
+        add_key(&own, key);
+        add_narrowed(&l->query, &above->query, &own);
         if (*function) {
-                client_add_literal(&l->query, "function", "^", function);
                 l->function = strdup(function);
                 l->file = strdup(rows_string(key, "file"));
                 buffer_add_string(&title, function);

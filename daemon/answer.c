@@ -7,6 +7,10 @@
 #include "export/export.h"
 #include "export/profile_json.h"
 #include "proc/process.h"
+#include "select.h"
+
+#define CELLS_MAX_ANYONE 2000000 /* of one answer, for root and the group */
+#define CELLS_MAX 200000         /* for others */
 
 static inline void profile_freep(struct profile **p) {
         if (*p)
@@ -36,43 +40,55 @@ int answer_error(const struct api_error *e, struct buffer *body) {
                           body);
 }
 
-json_t *answer_loss(const struct answer_context *x) {
+int answer_check_size(uint64_t cells, uint32_t viewer, struct api_error *ret_error) {
+        if (cells <= (viewer == PROFILE_ANYONE ? CELLS_MAX_ANYONE : CELLS_MAX))
+                return 0;
+        return api_error_set(ret_error, 413, "too-large",
+                             "the answer would be too large: select less (pid, unit, function, a shorter time) or ask "
+                             "for fewer rows (n)");
+}
+
+static int profile_check_size(const struct profile *p, uint32_t viewer, struct api_error *ret_error) {
+        uint64_t cells = (uint64_t)p->rows_n * ANSWER_ROW_CELLS;
+
+        for (size_t i = 0; i < p->rows_n; i++)
+                cells += p->rows[i].frames_n + p->rows[i].details_n;
+        return answer_check_size(cells, viewer, ret_error);
+}
+
+json_t *answer_loss(const struct answer_context *x, uint32_t viewer) {
         struct profile_loss loss = {};
 
-        if (x->source->loss(x->source->userdata, &loss) < 0)
+        if (viewer == PROFILE_ANYONE && x->source->loss(x->source->userdata, &loss) < 0)
                 return NULL;
         return profile_loss_to_json(&loss);
 }
 
 struct find_context {
-        uint32_t viewer, pid;
-        const struct profile_query *query; /* its containers must match; the pid is the one inside; may be NULL */
+        const struct profile_query *query;
         const struct followed_process *found;
 };
-
-static bool container_matches(const struct followed_process *p, const struct profile_query *q) {
-        for (size_t i = 0; i < q->containers_n; i++)
-                if (strncmp(p->container, q->containers[i], strlen(q->containers[i])) == 0)
-                        return true;
-        return false;
-}
 
 static int find_one(void *arg, const struct followed_process *p, unsigned threads) {
         struct find_context *f = arg;
 
-        if (!answer_visible(p, f->viewer))
-                return 0;
-        if (f->query ? p->namespace_pid != f->pid || !container_matches(p, f->query) : p->pid != f->pid)
+        if (!select_process(f->query, p, NULL, 0))
                 return 0;
         f->found = p;
         return 1;
 }
 
-int answer_explain(const struct answer_context *x, uint32_t viewer, uint32_t pid, struct api_error *ret_error) {
+int answer_explain(const struct answer_context *x, const struct profile_query *q, uint32_t viewer, uint32_t pid,
+                   struct api_error *ret_error) {
         _cleanup_process_info_ struct process_info info = {};
-        struct find_context f = {.viewer = viewer, .pid = pid};
+        struct profile_query one = {.viewer = viewer, .pids = &pid, .pids_n = 1};
+        struct find_context f = {.query = &one};
         int r;
 
+        if (q) {
+                one.containers = q->containers;
+                one.containers_n = q->containers_n;
+        }
         r = x->source->processes(x->source->userdata, find_one, &f);
         if (r < 0)
                 return r;
@@ -81,6 +97,8 @@ int answer_explain(const struct answer_context *x, uint32_t viewer, uint32_t pid
         if (f.found)
                 return api_error_set(ret_error, 404, "not-profiled", "process %u is not profiled: %s", pid,
                                      f.found->reason);
+        if (one.containers_n > 0)
+                return api_error_set(ret_error, 404, "no-such-process", "there is no Python process %u in it", pid);
         r = process_read(x->proc_root, pid, &info);
         if (r == 0 && (viewer == PROFILE_ANYONE || info.uid == viewer))
                 return api_error_set(ret_error, 404, "not-python", "process %u (%s) is not Python", pid, info.comm);
@@ -88,22 +106,13 @@ int answer_explain(const struct answer_context *x, uint32_t viewer, uint32_t pid
 }
 
 int answer_prepare(const struct answer_context *x, struct api_request *request, struct api_error *ret_error) {
-        struct profile_query *q = &request->query;
+        const struct profile_query *q = &request->query;
         int r;
 
-        for (size_t i = 0; q->containers_n > 0 && i < q->pids_n; i++) {
-                struct find_context f = {.viewer = q->viewer, .pid = q->pids[i], .query = q};
-
-                r = x->source->processes(x->source->userdata, find_one, &f);
-                if (r < 0)
-                        return r;
-                if (f.found)
-                        q->pids[i] = f.found->pid;
-        }
         if (request->endpoint != API_STREAM)
                 return 0; /* history may still tell of those that are gone */
         for (size_t i = 0; i < q->pids_n; i++) {
-                r = answer_explain(x, q->viewer, q->pids[i], ret_error);
+                r = answer_explain(x, q, q->viewer, q->pids[i], ret_error);
                 if (r < 0)
                         return r;
         }
@@ -118,7 +127,7 @@ static int profile_check(const struct answer_context *x, const struct profile_qu
         if (p->threads > 0)
                 return 0;
         for (size_t i = 0; i < q->pids_n; i++) {
-                r = answer_explain(x, q->viewer, q->pids[i], ret_error);
+                r = answer_explain(x, q, q->viewer, q->pids[i], ret_error);
                 if (r == 0)
                         return 0;
         }
@@ -132,20 +141,25 @@ static int query_run(const struct answer_context *x, const struct profile_query 
         r = profile_query(x->source->store, q, x->now, &p);
         if (r < 0)
                 return r;
-        r = x->source->loss(x->source->userdata, &p->loss);
-        if (r < 0)
-                return r;
+        if (q->viewer == PROFILE_ANYONE) { /* what the machine lost is not for everybody */
+                r = x->source->loss(x->source->userdata, &p->loss);
+                if (r < 0)
+                        return r;
+        }
         *ret = TAKE_PTR(p);
         return 0;
 }
 
 int answer_wall(const struct answer_context *x, const struct profile_query *query, struct buffer *body) {
         _cleanup_profile_ struct profile *p = NULL;
+        struct api_error e = {};
         int r;
 
         r = query_run(x, query, &p);
         if (r < 0)
                 return r;
+        if (profile_check_size(p, query->viewer, &e) < 0)
+                return answer_error(&e, body);
         return body_write(profile_to_json(p, x->epoch_offset_ns), body);
 }
 
@@ -249,6 +263,9 @@ static int answer_profile(const struct answer_context *x, struct api_request *re
         r = profile_check(x, &q, p, ret_error);
         if (r < 0)
                 return r;
+        r = profile_check_size(p, q.viewer, ret_error);
+        if (r < 0)
+                return r;
         switch (request->endpoint) {
         case API_EXPORT:
                 return answer_export(x, request->format, p, body, ret_content_type);
@@ -256,7 +273,7 @@ static int answer_profile(const struct answer_context *x, struct api_request *re
                 document = lines_to_json(x, &request->query, p);
                 break;
         case API_STATS:
-                r = answer_stats(x, request, p, &document);
+                r = answer_stats(x, request, p, &document, ret_error);
                 if (r < 0)
                         return r;
                 break;

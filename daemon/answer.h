@@ -21,8 +21,8 @@ struct answer_context {
 int answer_request(const struct answer_context *x, struct api_request *request, struct buffer *body,
                    const char **ret_content_type, struct api_error *ret_error);
 
-/* Turns pids that are meant inside the containers of the query into the host's, and tells of those that cannot match
- * because there is no such process, or none of the viewer's, or no Python. */
+/* Tells, for a stream, of pids that cannot match because there is no such process, or none of the viewer's, or no
+ * Python. */
 int answer_prepare(const struct answer_context *x, struct api_request *request, struct api_error *ret_error);
 
 /* `wall` of the query as one line; for the stream. */
@@ -36,17 +36,25 @@ int answer_processes(const struct answer_context *x, struct api_request *request
 int answer_threads(const struct answer_context *x, const struct api_request *request, json_t **ret,
                    struct api_error *ret_error);
 int answer_stats(const struct answer_context *x, const struct api_request *request, const struct profile *p,
-                 json_t **ret);
+                 json_t **ret, struct api_error *ret_error);
 
-/* What was lost since the start, for documents that are not made of a profile. */
-json_t *answer_loss(const struct answer_context *x);
+/* What was lost since the start, for documents that are not made of a profile. It is the whole machine's, so that
+ * others than root and the group are told nothing. */
+json_t *answer_loss(const struct answer_context *x, uint32_t viewer);
+
+/* A cell is a frame or a fraction of a row: its JSON takes some hundred bytes until it is written. -EINVAL with
+ * *ret_error filled: more than one answer may have. */
+#define ANSWER_ROW_CELLS 4
+int answer_check_size(uint64_t cells, uint32_t viewer, struct api_error *ret_error);
 
 static inline bool answer_visible(const struct followed_process *p, uint32_t viewer) {
         return viewer == PROFILE_ANYONE || p->uid == viewer;
 }
 
-/* Why nothing is known of `pid`: there is none, or none that the viewer may know of, or it is no Python, or one that is
- * not profiled. -ENOENT with *ret_error filled; 0: it lives, is visible and profiled. */
-int answer_explain(const struct answer_context *x, uint32_t viewer, uint32_t pid, struct api_error *ret_error);
+/* Why nothing is known of `pid`, which is meant inside the containers of `q` if it has any (NULL: it has none): there
+ * is none, or none that the viewer may know of, or it is no Python, or one that is not profiled. -ENOENT with
+ * *ret_error filled; 0: it lives, is visible and profiled. */
+int answer_explain(const struct answer_context *x, const struct profile_query *q, uint32_t viewer, uint32_t pid,
+                   struct api_error *ret_error);
 
 #define _cleanup_json_ _cleanup_(json_decrefp)

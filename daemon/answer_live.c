@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The documents about what is now: the daemon itself, the processes, the threads of one. */
 #include <errno.h>
-#include <fnmatch.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -10,6 +9,10 @@
 #include "config.h"
 #include "export/profile_json.h"
 #include "proc/file.h"
+#include "select.h"
+
+#define THREADS_BUDGET_NS (100 * NSEC_PER_MSEC) /* for reading a process: nothing else is done meanwhile */
+#define THREADS_BUDGET_ANYONE_NS NSEC_PER_SEC
 
 static inline void profile_freep(struct profile **p) {
         if (*p)
@@ -88,19 +91,24 @@ int answer_status(const struct answer_context *x, const struct api_request *requ
         r = x->source->processes(x->source->userdata, count_one, &count);
         if (r < 0)
                 return r;
+        if (request->query.viewer != PROFILE_ANYONE) { /* they tell what others do */
+                s.records = 0;
+                s.programs_n = 0;
+        }
         if (uname(&uname_) < 0)
                 return -errno;
-        document = json_pack(
-                        "{s:i, s:{s:s, s:i, s:I, s:I, s:I}, s:{s:s, s:o}, s:{s:o, s:I}, s:{s:I, s:I}, s:{s:I, "
-                        "s:I}, s:{s:f, s:f, s:o, s:i}, s:o}",
-                        "version", 1, "daemon", "version", VERSION, "pid", (int)getpid(), "uptime_ns",
-                        (json_int_t)s.uptime_ns, "cpu_ns", (json_int_t)own_cpu_ns(), "rss_bytes",
-                        (json_int_t)own_rss_bytes(), "kernel", "release", uname_.release, "features",
-                        features_to_json(&s), "bpf", "programs", programs_to_json(&s), "records", (json_int_t)s.records,
-                        "followed", "processes", (json_int_t)count.processes, "threads", (json_int_t)count.threads,
-                        "history", "oldest", s.history_oldest ? (json_int_t)s.history_oldest + x->epoch_offset_ns : 0,
-                        "bytes", (json_int_t)s.history_bytes, "budget", "limit", s.budget_limit, "cost", s.budget_cost,
-                        "setting", text_to_json(s.budget_setting), "rate", (int)s.budget_rate, "loss", answer_loss(x));
+        document = json_pack("{s:i, s:{s:s, s:i, s:I, s:I, s:I}, s:{s:s, s:o}, s:{s:o, s:I}, s:{s:I, s:I}, s:{s:I, "
+                             "s:I}, s:{s:f, s:f, s:o, s:i}, s:o}",
+                             "version", 1, "daemon", "version", VERSION, "pid", (int)getpid(), "uptime_ns",
+                             (json_int_t)s.uptime_ns, "cpu_ns", (json_int_t)own_cpu_ns(), "rss_bytes",
+                             (json_int_t)own_rss_bytes(), "kernel", "release", uname_.release, "features",
+                             features_to_json(&s), "bpf", "programs", programs_to_json(&s), "records",
+                             (json_int_t)s.records, "followed", "processes", (json_int_t)count.processes, "threads",
+                             (json_int_t)count.threads, "history", "oldest",
+                             s.history_oldest ? (json_int_t)s.history_oldest + x->epoch_offset_ns : 0, "bytes",
+                             (json_int_t)s.history_bytes, "budget", "limit", s.budget_limit, "cost", s.budget_cost,
+                             "setting", text_to_json(s.budget_setting), "rate", (int)s.budget_rate, "loss",
+                             answer_loss(x, request->query.viewer));
         if (!document)
                 return -ENOMEM;
         *ret = document;
@@ -112,7 +120,13 @@ struct processes_context {
         const struct profile_query *query;
         const struct profile *figures; /* of the last minute, rows sorted by pid */
         json_t *list;
+        uint32_t *roots; /* whose descendants count */
+        size_t roots_n;
 };
+
+static void processes_fini(struct processes_context *c) {
+        free(c->roots);
+}
 
 static int compare_pids(const void *a, const void *b) {
         const struct profile_row *x = a, *y = b;
@@ -122,22 +136,54 @@ static int compare_pids(const void *a, const void *b) {
         return x->started < y->started ? -1 : x->started > y->started;
 }
 
-static bool any_glob(char **globs, size_t n, const char *a, const char *b) {
-        for (size_t i = 0; i < n; i++)
-                if (fnmatch(globs[i], a, 0) == 0 || fnmatch(globs[i], b, 0) == 0)
-                        return true;
-        return n == 0;
+/* Host pids of those that the question names, for their descendants. */
+struct roots_context {
+        const struct profile_query *query;
+        uint32_t *pids;
+        size_t n;
+};
+
+static int roots_add(void *arg, const struct followed_process *p, unsigned threads) {
+        struct roots_context *c = arg;
+        struct profile_query named = {
+                        .viewer = PROFILE_ANYONE,
+                        .pids = c->query->pids,
+                        .pids_n = c->query->pids_n,
+                        .containers = c->query->containers,
+                        .containers_n = c->query->containers_n,
+        };
+        uint32_t *more;
+
+        if (!select_process(&named, p, NULL, 0))
+                return 0;
+        more = reallocarray(c->pids, c->n + 1, sizeof(*more));
+        if (!more)
+                return -ENOMEM;
+        c->pids = more;
+        c->pids[c->n++] = p->pid;
+        return 0;
 }
 
-static bool process_matches(const struct followed_process *p, const struct profile_query *q) {
-        bool pid = q->pids_n == 0, container = q->containers_n == 0;
+/* Without containers the pids are the host's, and need not be Python's. */
+static int processes_roots(struct processes_context *c) {
+        const struct profile_query *q = c->query;
+        struct roots_context roots = {.query = q};
+        int r;
 
-        for (size_t i = 0; i < q->pids_n; i++)
-                pid = pid || q->pids[i] == p->pid;
-        for (size_t i = 0; i < q->containers_n; i++)
-                container = container || strncmp(p->container, q->containers[i], strlen(q->containers[i])) == 0;
-        return pid && container && any_glob(q->units, q->units_n, p->unit, p->unit) &&
-               any_glob(q->comms, q->comms_n, p->comm, p->command) && answer_visible(p, q->viewer);
+        if (!q->children || q->pids_n == 0)
+                return 0;
+        if (q->containers_n > 0) {
+                r = c->answer->source->processes(c->answer->source->userdata, roots_add, &roots);
+                c->roots = roots.pids;
+                c->roots_n = roots.n;
+                return r;
+        }
+        c->roots = calloc(q->pids_n, sizeof(*c->roots));
+        if (!c->roots)
+                return -ENOMEM;
+        c->roots_n = q->pids_n;
+        memcpy(c->roots, q->pids, q->pids_n * sizeof(*c->roots));
+        return 0;
 }
 
 static json_t *words_to_json(const char *words) {
@@ -161,7 +207,7 @@ static int processes_add(void *arg, const struct followed_process *p, unsigned t
         struct profile_row key = {.pid = p->pid, .started = p->started};
         const struct profile_row *row = NULL;
 
-        if (!process_matches(p, c->query))
+        if (!select_process(c->query, p, c->roots, c->roots_n))
                 return 0;
         if (c->figures->rows_n > 0)
                 row = bsearch(&key, c->figures->rows, c->figures->rows_n, sizeof(key), compare_pids);
@@ -189,7 +235,7 @@ static int processes_add(void *arg, const struct followed_process *p, unsigned t
 int answer_processes(const struct answer_context *x, struct api_request *request, json_t **ret) {
         _cleanup_(profile_freep) struct profile *figures = NULL;
         _cleanup_json_ json_t *list = json_array();
-        struct processes_context c = {.answer = x, .query = &request->query, .list = list};
+        _cleanup_(processes_fini) struct processes_context c = {.answer = x, .query = &request->query, .list = list};
         json_t *document;
         int r;
 
@@ -201,13 +247,16 @@ int answer_processes(const struct answer_context *x, struct api_request *request
         if (figures->rows_n > 0)
                 qsort(figures->rows, figures->rows_n, sizeof(*figures->rows), compare_pids);
         c.figures = figures;
+        r = processes_roots(&c);
+        if (r < 0)
+                return r;
         r = x->source->processes(x->source->userdata, processes_add, &c);
         if (r < 0)
                 return r;
         document = json_pack("{s:i, s:I, s:I, s:O, s:o}", "version", 1, "since",
                              (json_int_t)figures->since + x->epoch_offset_ns, "until",
                              (json_int_t)figures->until + x->epoch_offset_ns, "processes", list, "loss",
-                             answer_loss(x));
+                             answer_loss(x, request->query.viewer));
         if (!document)
                 return -ENOMEM;
         *ret = document;
@@ -236,33 +285,50 @@ static json_t *stack_to_json(const struct stack *s) {
         return TAKE_PTR(frames);
 }
 
+struct threads_context {
+        uint32_t viewer;
+        uint64_t cells;
+        json_t *list;
+        struct api_error *error;
+};
+
 static int threads_add(void *arg, const struct serve_thread *t) {
-        return json_array_append_new(arg, json_pack("{s:I, s:o, s:s, s:o, s:b, s:o}", "tid", (json_int_t)t->tid, "name",
-                                                    text_to_json(t->name), "state", state_to_string(t->state), "detail",
-                                                    text_to_json(t->detail), "gil", t->gil, "frames",
-                                                    stack_to_json(t->stack))) < 0
+        struct threads_context *c = arg;
+        int r;
+
+        c->cells += ANSWER_ROW_CELLS + (t->stack ? t->stack->locations_n : 0);
+        r = answer_check_size(c->cells, c->viewer, c->error);
+        if (r < 0)
+                return r;
+        return json_array_append_new(c->list, json_pack("{s:I, s:o, s:s, s:o, s:b, s:o}", "tid", (json_int_t)t->tid,
+                                                        "name", text_to_json(t->name), "state",
+                                                        state_to_string(t->state), "detail", text_to_json(t->detail),
+                                                        "gil", t->gil, "frames", stack_to_json(t->stack))) < 0
                                ? -ENOMEM
                                : 0;
 }
 
 int answer_threads(const struct answer_context *x, const struct api_request *request, json_t **ret,
                    struct api_error *ret_error) {
+        uint32_t viewer = request->query.viewer;
+        uint64_t budget_ns = viewer == PROFILE_ANYONE ? THREADS_BUDGET_ANYONE_NS : THREADS_BUDGET_NS;
         _cleanup_json_ json_t *list = json_array();
+        struct threads_context c = {.viewer = viewer, .list = list, .error = ret_error};
         json_t *document;
         int r;
 
         if (!list)
                 return -ENOMEM;
-        r = answer_explain(x, request->query.viewer, request->pid, ret_error);
+        r = answer_explain(x, NULL, viewer, request->pid, ret_error);
         if (r < 0)
                 return r;
-        r = x->source->threads(x->source->userdata, request->pid, threads_add, list);
+        r = x->source->threads(x->source->userdata, request->pid, budget_ns, threads_add, &c);
         if (r == -ESRCH)
                 return api_error_set(ret_error, 404, "no-such-process", "there is no process %u", request->pid);
         if (r < 0)
                 return r;
         document = json_pack("{s:i, s:I, s:O, s:o}", "version", 1, "pid", (json_int_t)request->pid, "threads", list,
-                             "loss", answer_loss(x));
+                             "loss", answer_loss(x, viewer));
         if (!document)
                 return -ENOMEM;
         *ret = document;

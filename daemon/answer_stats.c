@@ -145,7 +145,7 @@ static int rows_add_edges(json_t *list, const struct stats_row *rows, const stru
 }
 
 static int stats_rows(const struct answer_context *x, const struct api_request *request, const struct profile *p,
-                      json_t **ret) {
+                      json_t **ret, struct api_error *ret_error) {
         _cleanup_free_ struct stats_row *rows = calloc(p->rows_n + 1, sizeof(*rows));
         _cleanup_free_ struct profile_edge *edges = NULL;
         _cleanup_json_ json_t *list = json_array();
@@ -165,6 +165,10 @@ static int stats_rows(const struct answer_context *x, const struct api_request *
                 r = profile_edges(x->source->store, &request->query, x->now, &edges, &edges_n);
                 if (r < 0)
                         return r;
+                r = answer_check_size(((uint64_t)p->rows_n + edges_n) * ANSWER_ROW_CELLS, request->query.viewer,
+                                      ret_error);
+                if (r < 0)
+                        return r;
                 if (edges_n > 0)
                         qsort(edges, edges_n, sizeof(*edges), edge_by_callee);
                 r = rows_add_edges(list, rows, edges, edges_n, /* callers= */ true, request->clock_cpu);
@@ -181,11 +185,11 @@ static int stats_rows(const struct answer_context *x, const struct api_request *
 }
 
 int answer_stats(const struct answer_context *x, const struct api_request *request, const struct profile *p,
-                 json_t **ret) {
+                 json_t **ret, struct api_error *ret_error) {
         json_t *rows = NULL, *document;
         int r;
 
-        r = stats_rows(x, request, p, &rows);
+        r = stats_rows(x, request, p, &rows, ret_error);
         if (r < 0)
                 return r;
         document = json_pack("{s:i, s:I, s:I, s:s, s:o, s:{s:I, s:I, s:I, s:o}, s:o}", "version", 1, "since",

@@ -146,7 +146,7 @@ int daemon_read_mappings(struct daemon *d) {
 
 /* How every thread stands now. One that the iterator does not tell of has ended, and its record, which was made before,
  * is in the ring buffer, or was lost. */
-static int daemon_pass(struct daemon *d) {
+int daemon_pass(struct daemon *d) {
         int r;
 
         roster_begin_pass(d->roster, clock_monotonic_ns());
@@ -272,6 +272,8 @@ int daemon_new(struct config *config, struct daemon **ret) {
 
         if (!d)
                 return log_error_errno(-ENOMEM, "Cannot start: %m");
+        if (drop)
+                log_warning("PYPROFD_TEST_DROP is set: events are dropped on purpose");
         d->config = config;
         d->proc_root = strdup(config->proc_root); /* the configuration may be read again */
         if (!d->proc_root)

@@ -42,6 +42,7 @@ struct daemon {
         struct probe_stats last_stats; /* at the governor's last turn */
         uint64_t last_cpu_ns;
         uint64_t last_switches;
+        uint64_t last_pass;               /* at the end of a rest */
         bool measuring;                   /* since that turn */
         bool mappings_found;              /* processes wait to be taken in */
         bool names_stale;                 /* threads have come whose names are not known */
@@ -51,6 +52,7 @@ struct daemon {
 /* daemon.c: a read of new mappings, of everything there is to know up to now, of threads' names; the rules of idle */
 int daemon_read_mappings(struct daemon *d);
 int daemon_sync(void *userdata);
+int daemon_pass(struct daemon *d);
 int daemon_read_names(struct daemon *d);
 int daemon_read_process_names(struct daemon *d, const struct followed_process *p);
 int daemon_set_idle(struct daemon *d);

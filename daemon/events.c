@@ -18,13 +18,31 @@
 #define SECOND_USEC (1000 * 1000ULL)
 #define SLACK_USEC (10 * 1000ULL)    /* by how much timers may be late, so that the kernel can bundle them */
 #define SEED_NS (10 * NSEC_PER_MSEC) /* what is read of waiting threads' stacks in one turn of the loop */
-#define DUTY_USEC (400 * 1000ULL)    /* one round of looking and resting, on average */
+#define PASS_NS (2 * NSEC_PER_SEC)
+#define DUTY_USEC (400 * 1000ULL) /* one round of looking and resting, on average */
 
 static uint64_t cpu_time_ns(void) {
         struct timespec ts = {};
 
         clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
         return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+/* Nothing that a target, a file or a lack of memory brings about ends the daemon or one of its turns. */
+static void events_ignore(int r, const char *what) {
+        if (r < 0)
+                log_warning_errno(r, "Cannot %s, ignoring: %m", what);
+}
+
+/* A wait that began while the accounting rested has no stack. At the end of a rest, now and then, those that still wait
+ * are told of, and their stacks read. */
+static void events_end_rest(struct daemon *d) {
+        uint64_t now = clock_monotonic_ns();
+
+        if (now - d->last_pass < PASS_NS)
+                return;
+        d->last_pass = now;
+        events_ignore(daemon_pass(d), "see how threads stand");
 }
 
 /* Looks and rests in turn. The rounds differ in length, so that they do not beat with what they look at. */
@@ -34,6 +52,8 @@ static int events_on_duty(sd_event_source *source, uint64_t usec, void *userdata
         uint64_t round = DUTY_USEC / 2 + (uint64_t)random() % DUTY_USEC;
         int r;
 
+        if (d->resting)
+                events_end_rest(d);
         d->resting = duty < 100 && !d->resting;
         probe_rest(d->probe, d->resting);
         if (duty >= 100)
@@ -93,12 +113,6 @@ static int events_govern(struct daemon *d, uint64_t now) {
         d->measuring = governor_measures(&d->governor);
         probe_measure(d->probe, d->measuring);
         return r > 0 ? events_obey(d) : 0;
-}
-
-/* Nothing that a target, a file or a lack of memory brings about ends the daemon or one of its turns. */
-static void events_ignore(int r, const char *what) {
-        if (r < 0)
-                log_warning_errno(r, "Cannot %s, ignoring: %m", what);
 }
 
 static int events_on_second(sd_event_source *source, uint64_t usec, void *userdata) {

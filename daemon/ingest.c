@@ -211,6 +211,28 @@ static int ingest_wait(struct ingest *i, const struct event_wait *e, struct inge
         return 0;
 }
 
+/* While switches are not looked at, how a wait ends may never be told: what has passed of it is booked as it goes. */
+static bool ingest_still_waits(struct ingest *i, const struct event_state *e, struct followed_thread *t,
+                               struct ingested *ret) {
+        struct event_books books = t->books;
+        struct observation *o = &ret->observation;
+
+        if (!(e->event.flags & EVENT_RESTING) || e->state != THREAD_BLOCKED || t->open.state != THREAD_BLOCKED ||
+            t->open.since != e->since || t->accounted < e->since || e->event.time <= t->accounted)
+                return false;
+        o->wait = true;
+        o->since = t->accounted;
+        o->woken = e->event.time;
+        o->reason = t->open.reason;
+        o->weight = 1;
+        o->stack = t->open.stack;
+        o->flags = t->open.stack ? 0 : EVENT_STACK_SKIPPED;
+        books.blocked_ns += e->event.time - t->accounted;
+        ingest_observe(i, t, &books, e->event.time, ret);
+        ret->kind = INGESTED_STATE;
+        return true;
+}
+
 static int ingest_state(struct ingest *i, const struct event_state *e, struct ingested *ret) {
         uint64_t end = e->state == THREAD_ON_CPU ? e->event.time : e->since, stack = e->stack;
         struct followed_thread *t;
@@ -220,6 +242,8 @@ static int ingest_state(struct ingest *i, const struct event_state *e, struct in
         if (r < 0)
                 return r;
         roster_told(i->roster, t);
+        if (e->books.seq == t->books.seq && ingest_still_waits(i, e, t, ret))
+                return 0;
         /* The snapshot was taken beside the thread, without stopping it: one that is torn or late is not worth a
          * repair. */
         if (e->books.seq < t->books.seq || !books_agree(t, &e->books, end))

@@ -113,19 +113,37 @@ static int candidates_init(struct candidates *c, const struct held *held) {
         return 0;
 }
 
-static bool candidates_have_parent(const struct candidates *c, const struct profile_query *q,
-                                   const struct followed_process *p) {
-        for (size_t i = 0; i < PROCESS_ANCESTORS && p->ancestors[i]; i++) /* through those that are not Python, too */
-                if (matches_pid(q, p->ancestors[i]))
-                        return true;
-        for (uint32_t at = 0, i; index_next(&c->by_pid, index_hash(&p->ppid, sizeof(p->ppid), 0), &at, &i);) {
+/* The host's pid or, when containers are asked for, the one inside. */
+static bool means_pid(const struct profile_query *q, const struct followed_process *p) {
+        return matches_pid(q, p->pid) || (q->containers_n > 0 && matches_pid(q, p->namespace_pid));
+}
+
+bool select_process(const struct profile_query *q, const struct followed_process *p, const uint32_t *pids, size_t n) {
+        bool by_pid = q->pids_n == 0 || means_pid(q, p);
+
+        for (size_t i = 0; !by_pid && q->children && i < PROCESS_ANCESTORS && p->ancestors[i]; i++)
+                for (size_t k = 0; !by_pid && k < n; k++)
+                        by_pid = pids[k] == p->ancestors[i];
+        return by_pid && matches_process(q, p);
+}
+
+/* A selected process of this pid that lived when `p` started: pids come again. */
+static bool candidates_have(const struct candidates *c, uint32_t pid, const struct followed_process *p) {
+        for (uint32_t at = 0, i; index_next(&c->by_pid, index_hash(&pid, sizeof(pid), 0), &at, &i);) {
                 const struct followed_process *parent = c->list[i].process;
 
-                /* Pids come again: it must have lived when the child started. */
-                if (parent->pid == p->ppid && (parent->ended == 0 || parent->ended >= p->started))
+                if (parent->pid == pid && (parent->ended == 0 || parent->ended >= p->started))
                         return true;
         }
         return false;
+}
+
+static bool candidates_have_parent(const struct candidates *c, const struct profile_query *q,
+                                   const struct followed_process *p) {
+        for (size_t i = 0; i < PROCESS_ANCESTORS && p->ancestors[i]; i++) /* through those that are not Python, too */
+                if (q->containers_n > 0 ? candidates_have(c, p->ancestors[i], p) : matches_pid(q, p->ancestors[i]))
+                        return true; /* with containers the pids are those inside */
+        return candidates_have(c, p->ppid, p);
 }
 
 static int candidates_select(struct candidates *c, const struct profile_query *q) {
@@ -133,12 +151,11 @@ static int candidates_select(struct candidates *c, const struct profile_query *q
 
         for (size_t i = 0; i < c->n; i++) {
                 const struct followed_process *p = c->list[i].process;
-                bool by_pid = q->pids_n == 0 || matches_pid(q, p->pid) ||
-                              (q->containers_n > 0 && matches_pid(q, p->namespace_pid)) ||
-                              (q->children && candidates_have_parent(c, q, p));
+                bool by_pid = q->pids_n == 0 || means_pid(q, p) || (q->children && candidates_have_parent(c, q, p));
 
                 c->list[i].selected = by_pid && matches_process(q, p);
-                if (!by_pid || !q->children || q->pids_n == 0)
+                if (!by_pid || !q->children || q->pids_n == 0 ||
+                    (q->containers_n > 0 && !matches_container(q, text(p->container))))
                         continue;
                 r = index_add(&c->by_pid, index_hash(&p->pid, sizeof(p->pid), 0), (uint32_t)i);
                 if (r < 0)

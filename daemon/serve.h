@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The API of interface.md: HTTP/1.1 and JSON on the UNIX socket, on the daemon's own event loop. What it tells comes
+ * The API of pyprofd(8): HTTP/1.1 and JSON on the UNIX socket, on the daemon's own event loop. What it tells comes
  * from the other stages through struct serve_source, which whoever composes them fills. Who asks is told by
  * SO_PEERCRED.
  */
@@ -64,8 +64,9 @@ struct serve_source {
         int (*sync)(void *userdata);
         /* Every Python process that lives, those that are not profiled too, with the number of its threads. */
         int (*processes)(void *userdata, serve_process_fn *each, void *arg);
-        /* Every thread of a profiled process that lives, with its stack as it is now. -ESRCH: it has gone since. */
-        int (*threads)(void *userdata, uint32_t pid, serve_thread_fn *each, void *arg);
+        /* Every thread of a profiled process that lives, with its stack as it is now. Reading its memory takes
+         * budget_ns at most: stacks that are not read by then are missing. -ESRCH: it has gone since. */
+        int (*threads)(void *userdata, uint32_t pid, uint64_t budget_ns, serve_thread_fn *each, void *arg);
         int (*status)(void *userdata, struct serve_status *ret);
         /* Adds to *loss what was lost since the start, whatever the question: dropped_events and causes. What a stack
          * of the answer itself lacks has been counted by profile_query(). Strings live as long as the source. */

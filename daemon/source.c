@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/macro.h"
+#include "proc/clock.h"
 #include "seed.h"
 
 static int source_processes(void *userdata, serve_process_fn *each, void *arg) {
@@ -24,10 +25,18 @@ static int source_processes(void *userdata, serve_process_fn *each, void *arg) {
         return 0;
 }
 
-static int source_thread(struct daemon *d, struct followed_thread *t, serve_thread_fn *each, void *arg) {
+/* A running thread's stack is read now, as long as there is time. */
+static uint64_t source_stack(struct daemon *d, const struct followed_thread *t, uint64_t deadline) {
+        if (t->open.state != THREAD_ON_CPU)
+                return t->open.stack;
+        return clock_monotonic_ns() < deadline ? seed_running(d->seed, t) : 0;
+}
+
+static int source_thread(struct daemon *d, struct followed_thread *t, uint64_t deadline, serve_thread_fn *each,
+                         void *arg) {
         struct serve_thread answer = {.tid = t->tid, .name = t->name ?: t->comm};
         struct stack *stack;
-        uint64_t hash = t->open.state == THREAD_ON_CPU ? seed_running(d->seed, t) : t->open.stack;
+        uint64_t hash = source_stack(d, t, deadline);
         bool missing;
         int r;
 
@@ -43,10 +52,11 @@ static int source_thread(struct daemon *d, struct followed_thread *t, serve_thre
         return r;
 }
 
-static int source_threads(void *userdata, uint32_t pid, serve_thread_fn *each, void *arg) {
+static int source_threads(void *userdata, uint32_t pid, uint64_t budget_ns, serve_thread_fn *each, void *arg) {
         struct daemon *d = userdata;
         struct followed_process *p = roster_process_find(d->roster, pid);
         struct followed_thread *t, *next;
+        uint64_t deadline = clock_monotonic_ns() + budget_ns;
         int r;
 
         if (!p)
@@ -54,11 +64,11 @@ static int source_threads(void *userdata, uint32_t pid, serve_thread_fn *each, v
         r = daemon_read_process_names(d, p);
         if (r < 0)
                 return r;
-        seed_process(d->seed, p, NSEC_PER_SEC);
+        seed_process(d->seed, p, budget_ns);
         HASH_ITER (hh, roster_threads(d->roster), t, next) {
                 if (t->process != p)
                         continue;
-                r = source_thread(d, t, each, arg);
+                r = source_thread(d, t, deadline, each, arg);
                 if (r != 0)
                         break;
         }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The states of interface.md: where every nanosecond of a thread's wall time goes, in exactly one of them. */
+/* The states of pyprofctl(1): where every nanosecond of a thread's wall time goes, in exactly one of them. */
 #pragma once
 
 #include <stdbool.h>

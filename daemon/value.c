@@ -3,12 +3,16 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/macro.h"
 
-#define REPEAT_MAX 1000 /* what the {m,n} of a regular expression may multiply to: regcomp() copies that often */
+#define PATTERN_SIZE_MAX 256
+#define PATTERN_DEPTH_MAX 8   /* groups in one another: regcomp() recurses */
+#define PATTERN_BOUNDS_MAX 4  /* {m,n} in one pattern */
+#define PATTERN_REPEAT_MAX 16 /* of one: regcomp() copies what is repeated that often */
 
 int value_number(const char *s, uint64_t max, uint64_t *ret) {
         unsigned long long n;
@@ -68,24 +72,117 @@ int value_instant(const char *s, uint64_t now, int64_t epoch_offset_ns, uint64_t
         return 0;
 }
 
-const char *value_pattern_refuse(const char *pattern) {
-        uint64_t repeat = 1;
+/* Where the reading of a pattern is. */
+struct pattern {
+        const char *at;
+        bool single[PATTERN_DEPTH_MAX + 1]; /* the group at this depth may not be repeated */
+        unsigned depth, bounds;
+        bool atom_single; /* nor may the last atom: it is or has a repetition, or may match nothing */
+        bool branch_empty;
+};
 
-        for (const char *s = pattern; *s; s++) {
-                if (*s == '\\') {
-                        if (isdigit((unsigned char)s[1]))
-                                return "back references are not supported";
-                        if (s[1])
-                                s++;
-                } else if (*s == '{') {
-                        unsigned long low = strtoul(s + 1, NULL, 10), high = low;
-
-                        if (s[1 + strspn(s + 1, "0123456789")] == ',')
-                                high = strtoul(s + 2 + strspn(s + 1, "0123456789"), NULL, 10);
-                        low = MAX(low, high);
-                        if (low > REPEAT_MAX || (repeat *= MAX(low, 1UL)) > REPEAT_MAX)
-                                return "too many repetitions";
+/* A bracket expression: nothing in it is an operator. `at` is behind its '['. */
+static const char *pattern_bracket(struct pattern *p) {
+        p->at += *p->at == '^';
+        p->at += *p->at == ']';
+        for (; *p->at && *p->at != ']'; p->at++) {
+                if (p->at[0] != '[')
+                        continue;
+                if (p->at[1] == '.' || p->at[1] == '=')
+                        return "collating elements are not supported";
+                if (p->at[1] == ':') {
+                        p->at = strstr(p->at + 2, ":]");
+                        if (!p->at)
+                                return "a class does not end";
+                        p->at++;
                 }
         }
+        if (!*p->at)
+                return "a bracket does not end";
+        p->at++;
         return NULL;
+}
+
+/* The bounds of {m,n}; `at` is behind the '{'. */
+static const char *pattern_bounds(struct pattern *p) {
+        if (++p->bounds > PATTERN_BOUNDS_MAX)
+                return "too many repetitions";
+        while (isdigit((unsigned char)*p->at) || *p->at == ',') {
+                char *end = (char *)p->at + 1;
+
+                if (*p->at != ',' && strtoul(p->at, &end, 10) > PATTERN_REPEAT_MAX)
+                        return "too many repetitions";
+                p->at = end;
+        }
+        if (*p->at++ != '}')
+                return "a repetition does not end";
+        return NULL;
+}
+
+static const char *pattern_repeat(struct pattern *p, char c) {
+        if (c != '?' && p->atom_single)
+                return "repetitions of repetitions, or of what may be empty, are not supported";
+        p->atom_single = p->single[p->depth] = true;
+        return c == '{' ? pattern_bounds(p) : NULL;
+}
+
+static const char *pattern_close(struct pattern *p) {
+        if (p->depth == 0)
+                return "a group does not begin";
+        p->atom_single = p->single[p->depth--] || p->branch_empty;
+        p->single[p->depth] |= p->atom_single;
+        p->branch_empty = false;
+        return NULL;
+}
+
+/* What is one atom by itself. */
+static const char *pattern_atom(struct pattern *p, char c) {
+        bool nothing = c == '^' || c == '$';
+
+        if (c == '\\' && *p->at) {
+                if (isdigit((unsigned char)*p->at))
+                        return "back references are not supported";
+                nothing = strchr("bB<>`'", *p->at++); /* edges of words and of the text */
+        }
+        p->atom_single = nothing;
+        p->single[p->depth] |= nothing;
+        p->branch_empty = false;
+        return c == '[' ? pattern_bracket(p) : NULL;
+}
+
+static const char *pattern_next(struct pattern *p) {
+        char c = *p->at++;
+
+        switch (c) {
+        case '(':
+                if (++p->depth > PATTERN_DEPTH_MAX)
+                        return "too many groups in one another";
+                p->single[p->depth] = false;
+                p->branch_empty = p->atom_single = true;
+                return NULL;
+        case '|':
+                p->single[p->depth] |= p->branch_empty;
+                p->branch_empty = p->atom_single = true;
+                return NULL;
+        case ')':
+                return pattern_close(p);
+        case '*':
+        case '+':
+        case '?':
+        case '{':
+                return pattern_repeat(p, c);
+        default:
+                return pattern_atom(p, c);
+        }
+}
+
+const char *value_pattern_refuse(const char *pattern) {
+        struct pattern p = {.at = pattern};
+        const char *why = NULL;
+
+        if (strlen(pattern) > PATTERN_SIZE_MAX)
+                return "it is longer than 256 bytes";
+        while (!why && *p.at)
+                why = pattern_next(&p);
+        return why;
 }

@@ -12,5 +12,6 @@ int value_number(const char *s, uint64_t max, uint64_t *ret);
 int value_instant(const char *s, uint64_t now, int64_t epoch_offset_ns, uint64_t *ret);
 
 /* What is wrong with compiling or running this regular expression for somebody who may mean no good; NULL: nothing.
- * Back references take regexec() exponential time, stacked repetitions take regcomp() exponential memory. */
+ * Back references take regexec() exponential time; repetitions of repetitions and deep groups take regcomp()
+ * exponential time and memory, or the stack. */
 const char *value_pattern_refuse(const char *pattern);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One line a stack: `root;…;leaf N`, N in microseconds of wall time. Frames are `function (file:line)`; a wait has its
- * state as a last frame, `[runq]`. What interface.md's rows tell apart and the format cannot (threads) is added up.
+ * state as a last frame, `[runq]`. What rows of stacks tell apart and the format cannot (threads) is added up.
  */
 #define HASH_NONFATAL_OOM 1
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A profile as the JSON that interface.md fixes: what the API answers and what `export -F json` writes.
+ * A profile as the JSON of the API, version 1: what the API answers and what `export -F json` writes.
  * Every function returns a new reference, NULL when out of memory. epoch_offset_ns makes CLOCK_MONOTONIC Unix time.
  */
 #pragma once

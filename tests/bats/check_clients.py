@@ -45,6 +45,8 @@ for rubbish in (b"\0" * 5000, os.urandom(5000), b"GET " + b"a" * 200000 + b" HTT
                 b"POST /v1/status HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\nx",
                 b"GET /v1/wall?by=" + b"function," * 20000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
                 b"GET /v1/wall?function=" + b"(" * 3000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+                b"GET /v1/wall?function=((" + b"(a|b)*" * 80 + b"){1,1000})* HTTP/1.1\r\nHost: x\r\n\r\n",
+                b"GET /v1/wall?function=((a|ab|b?)*){1,1000}c HTTP/1.1\r\nHost: x\r\n\r\n",
                 b"GET /v1/threads/99999999999999999999 HTTP/1.1\r\nHost: x\r\n\r\n",
                 b"GET /v1/../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n"):
     held.append(send(rubbish))

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "api.h"
 #include "peer.h"
@@ -134,7 +135,7 @@ static void test_endpoints(void) {
                 assert(r.query.by == BY_LINE && r.query.files_n == 1 && r.query.limit == 0);
         }
         {
-                PARSE("/v1/processes", "pid=3&unit=x.service");
+                PARSE("/v1/processes", "pid=3&unit=x.service&children=1");
                 assert(r.query.by == BY_PROCESS && r.query.idle == IDLE_SHOW && r.query.limit == 0);
         }
         {
@@ -201,6 +202,20 @@ static void test_refused(void) {
         refuse("/v1/wall", "function=((a{1,100}){1,100}){1,100}", 400, "repetitions");
         refuse("/v1/wall", "function=a{99999999999999999999}", 400, "repetitions");
         refuse("/v1/wall", "function=(a{,40}){,40}", 400, "repetitions");
+        refuse("/v1/wall", "function=(a*)*", 400, "repetitions");
+        refuse("/v1/wall", "function=((a+b){2})", 400, "repetitions");
+        refuse("/v1/wall", "function=a{2}{2}", 400, "repetitions");
+        refuse("/v1/wall", "function=(\\b){2}", 400, "repetitions");
+        refuse("/v1/wall", "function=(a|)+", 400, "repetitions");
+        refuse("/v1/wall", "function=a{17}", 400, "repetitions");
+        refuse("/v1/wall", "function=a{1,17}", 400, "repetitions");
+        refuse("/v1/wall", "function=a{2}b{2}c{2}d{2}e{2}", 400, "repetitions");
+        refuse("/v1/wall", "function=(((((((((a)))))))))", 400, "groups");
+        refuse("/v1/wall", "function=[a", 400, "no regular expression");
+        refuse("/v1/wall", "function=[[:alpha]*", 400, "no regular expression");
+        refuse("/v1/wall",
+               "function=a&function=a&function=a&function=a&function=a&function=a&function=a&function=a&function=a",
+               400, "at most 8");
         memset(text + 9, 'a', 600);
         refuse("/v1/wall", text, 400, "longer");
         text[0] = '\0';
@@ -208,6 +223,55 @@ static void test_refused(void) {
                 strcat(text, "pid=1&");
         strcat(text, "n=1");
         refuse("/v1/wall", text, 400, "256");
+}
+
+/* What takes regcomp() seconds, gigabytes or its stack must be refused before it gets there. */
+static void test_attacks(void) {
+        static const char *const tails[] = {"((a|ab|b?)*){1,1000}c", "((((((((a*)*)*)*)*)*)*)*)*", "(a{1,16}){1,16}",
+                                            "(a|b)(((a|b).+)(\\b){1,16}(\\b^)+b{0,16})"};
+        char text[1024] = "function=((";
+        struct timespec begin, end;
+
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+        for (int i = 0; i < 80; i++)
+                strcat(text, "(a|b)*");
+        strcat(text, "){1,1000})*");
+        refuse("/v1/wall", text, 400, "256 bytes");
+        strcpy(text, "function=((");
+        for (int i = 0; i < 38; i++)
+                strcat(text, "(a|b)*");
+        strcat(text, "){1,16})*");
+        refuse("/v1/wall", text, 400, "repetitions");
+        memset(text + 9, '(', 400);
+        text[409] = '\0';
+        refuse("/v1/wall", text, 400, "256 bytes");
+        for (size_t i = 0; i < ARRAY_SIZE(tails); i++) {
+                snprintf(text, sizeof(text), "function=%s", tails[i]);
+                refuse("/v1/wall", text, 400, "function");
+        }
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+        assert((end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000 < 50);
+}
+
+static void check_pattern(const char *pattern, const char *yes, const char *no) {
+        char text[300];
+
+        snprintf(text, sizeof(text), "function=%s", pattern);
+        {
+                PARSE("/v1/wall", text);
+
+                assert(regexec(&r.query.functions[0], yes, 0, NULL, 0) == 0);
+                assert(regexec(&r.query.functions[0], no, 0, NULL, 0) != 0);
+        }
+}
+
+static void test_patterns(void) {
+        check_pattern("^handle_(get|post)$", "handle_post", "handle_posts");
+        check_pattern("Foo\\.bar", "Foo.bar", "Foo_bar");
+        check_pattern("render.*page", "render_a_page", "page_render");
+        check_pattern("(get|set)+_[][(*{a-z]+$", "getset_x(*", "get_X");
+        check_pattern("^(a[0-9]*b?)?c{2,3}[[:digit:]]$", "a12bcc7", "c7");
+        check_pattern("\\bmain\\b|<(lambda|module)>", "x.<lambda>", "domain");
 }
 
 /* Sockets of another user, made while being that user; only root can try. */
@@ -268,6 +332,8 @@ int main(void) {
         test_instants();
         test_endpoints();
         test_refused();
+        test_attacks();
+        test_patterns();
         test_peers();
         puts("api: ok");
         return 0;
