@@ -171,7 +171,8 @@ static const struct config_option {
 } config_options[] = {
                 {"config", "FILE", ON_COMMAND_LINE, set_config, "read FILE instead of " CONFIG_FILE},
                 {"socket", "PATH", ANYWHERE, set_socket, "answer on this UNIX socket (/run/pyprofd/pyprofd.sock)"},
-                {"state-dir", "DIR", ANYWHERE, set_state_dir, "reserved for what will outlive the daemon (/var/lib/pyprofd)"},
+                {"state-dir", "DIR", ANYWHERE, set_state_dir,
+                 "reserved for what will outlive the daemon (/var/lib/pyprofd)"},
                 {"rate", "HZ", ANYWHERE, set_rate, "look at each CPU HZ times a second, 1 to 999 (99)"},
                 {"memory-max", "SIZE", ANYWHERE, set_memory_max, "hold at most SIZE of history, with K, M or G (256M)"},
                 {"budget", "PERCENT", ANYWHERE, set_budget, "cost at most PERCENT of the machine's CPU capacity (1)"},
