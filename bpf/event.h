@@ -58,8 +58,9 @@ struct event {
 #define EVENT_STACK_INCOMPLETE (1u << 2) /* a frame could not be read */
 #define EVENT_STACK_SKIPPED (1u << 3)    /* not walked, to save cost */
 #define EVENT_STACK_AMBIGUOUS (1u << 4)  /* several thread states claim the thread */
-/* Flag of event_state */
+/* Flags of event_state */
 #define EVENT_RESTING (1u << 6) /* switches are not looked at: how this wait ends may never be told */
+#define EVENT_UNSURE (1u << 7)  /* it was switched while nobody looked: only that it lives is told */
 /* Flags of event_code */
 #define EVENT_CODE_INCOMPLETE (1u << 5) /* a string or table is cut or unreadable: fetch it from user space */
 

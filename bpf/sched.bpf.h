@@ -45,6 +45,7 @@ struct thread {
         u64 delay;    /* sched_info.run_delay */
         u64 arrival;  /* how long it was runnable before its last switch-in, which `delay` does not hold yet */
         u64 switches; /* nvcsw + nivcsw */
+        u64 told;     /* when a tick last told how its books stand */
         u32 epoch;    /* settings.epoch then */
         u32 reserved2;
 };

@@ -195,6 +195,21 @@ static __always_inline void thread_unseen(struct thread *t, const struct task_st
         t->state = THREAD_ON_CPU;
 }
 
+/*
+ * When the thread left the CPU, by the kernel's own clock of it: __schedule() reads that first, and finds the next
+ * thread before its tracepoint (newidle balancing); a wake-up that preempts has it reuse the clock of the wake-up
+ * (rq_clock_skip_update() in wakeup_preempt()). So a thread is never charged more than CLOCK_THREAD_CPUTIME_ID says.
+ * Not before what a tick has told already.
+ */
+static __always_inline u64 thread_left(const struct thread *t, const struct task_struct *task, u64 now) {
+        u64 ran = now - t->since, exec = task->se.sum_exec_runtime - t->exec, left;
+
+        if (exec >= ran)
+                return now;
+        left = t->since + exec;
+        return left > t->told ? left : t->told;
+}
+
 static __always_inline void thread_switch_out(struct thread *t, struct task_struct *task, bool runs, u64 now) {
         struct event from;
 
@@ -203,7 +218,7 @@ static __always_inline void thread_switch_out(struct thread *t, struct task_stru
         if (thread_is_stale(t, task, true, 1))
                 thread_bridge(t, task, now, 1);
         else if (t->state == THREAD_ON_CPU)
-                t->cpu += now - t->since;
+                t->cpu += (now = thread_left(t, task, now)) - t->since;
         else
                 thread_unseen(t, task, now, 1);
         thread_snapshot(t, task);
@@ -265,6 +280,7 @@ static __always_inline void thread_tick(struct thread *t, struct task_struct *ta
                 count(COUNTER_RING_FULL);
                 return;
         }
+        t->told = now;
         event_init(&e->event, EVENT_TICK, sizeof(*e), t, now, task->tgid);
         e->event.flags = t->stack_flags;
         books_fill(&e->books, t, now);
@@ -480,6 +496,8 @@ static __always_inline void thread_tell(struct task_struct *task, struct seq_fil
         struct process *p = bpf_map_lookup_elem(&processes, &pid);
         struct event_state e = {};
         struct thread *t;
+        bool on_cpu;
+        u16 flags = 0;
         u64 now;
 
         if (!p)
@@ -490,12 +508,17 @@ static __always_inline void thread_tell(struct task_struct *task, struct seq_fil
                 t = thread_adopt(task, p, now);
         if (!t)
                 return;
-        if (settings.resting && !task->on_cpu && thread_is_stale(t, task, false, 0)) {
-                thread_bridge(t, task, now, 0);
-                t->state = task_state(task);
-                t->woken = 0;
-                t->stack = 0;
-                t->stack_flags = EVENT_STACK_SKIPPED;
+        on_cpu = task->on_cpu;
+        if (thread_is_stale(t, task, on_cpu, 0)) {
+                if (on_cpu || !settings.resting) {
+                        flags = EVENT_UNSURE; /* its next switch-out sets it right */
+                } else {
+                        thread_bridge(t, task, now, 0);
+                        t->state = task_state(task);
+                        t->woken = 0;
+                        t->stack = 0;
+                        t->stack_flags = EVENT_STACK_SKIPPED;
+                }
         }
         event_init(&e.event, EVENT_STATE, sizeof(e), t, now, pid);
         e.state = t->state;
@@ -504,7 +527,7 @@ static __always_inline void thread_tell(struct task_struct *task, struct seq_fil
         e.reason = t->reason;
         e.syscall = t->syscall;
         e.stack = t->stack;
-        e.event.flags = t->stack_flags | (settings.resting ? EVENT_RESTING : 0);
+        e.event.flags = t->stack_flags | flags | (settings.resting ? EVENT_RESTING : 0);
         books_fill(&e.books, t, now);
         e.thread_pointer = task->thread.fsbase;
         e.switches = task->nvcsw + task->nivcsw;

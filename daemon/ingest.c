@@ -242,6 +242,8 @@ static int ingest_state(struct ingest *i, const struct event_state *e, struct in
         if (r < 0)
                 return r;
         roster_told(i->roster, t);
+        if (e->event.flags & EVENT_UNSURE)
+                return 0;
         if (e->books.seq == t->books.seq && ingest_still_waits(i, e, t, ret))
                 return 0;
         /* The snapshot was taken beside the thread, without stopping it: one that is torn or late is not worth a
