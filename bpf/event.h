@@ -171,7 +171,6 @@ enum event_count {
         COUNTER_CODE_UNREADABLE,  /* a code object's fields could not be read */
         COUNTER_CODE_REUSED,      /* a code address with another code object behind it */
         COUNTER_STORAGE_FULL,     /* no task storage for a thread: it is not followed */
-        COUNTER_SCRATCH_BUSY,     /* a preemptible program found the scratch area taken */
         COUNTER_SWITCH_UNSEEN,    /* the kernel did not tell of a switch to the thread */
         COUNTER_WALKS,            /* stacks walked */
         COUNTER_WALKS_SKIPPED,    /* waits not walked, to save cost */

@@ -84,8 +84,6 @@ struct target {
 #define TARGET_FRAME_MAX 128
 #define TARGET_CODE_MAX 248
 
-#define PROCESS_MULTIPLE_INTERPRETERS (1u << 0)
-
 /* Value of the map `processes`, keyed by tgid. */
 struct process {
         __u64 scope;      /* tells pid reuse and exec apart; 0 until BPF has filled it in */
@@ -94,7 +92,7 @@ struct process {
         __u64 text_start; /* the interpreter's own image, executable mapping: [start, end) */
         __u64 text_end;
         __u32 target; /* index into the map `targets` */
-        __u32 flags;
+        __u32 reserved;
 };
 
 /* Value of the map `images`, keyed by target index: where things lie in the file's address space, so that the

@@ -71,7 +71,6 @@ int report_loss(const struct report_stages *s, struct profile_loss *loss) {
                         [COUNTER_TRUNCATED] = "stack truncated",
                         [COUNTER_STORAGE_FULL] = "no room to follow",
                         [COUNTER_SWITCH_UNSEEN] = "switches the kernel did not tell of",
-                        [COUNTER_SCRATCH_BUSY] = "scratch area busy",
         };
         const struct ingest_counters *ingest = ingest_counters(s->ingest);
         const struct discovery_counters *discovery = discovery_counters(s->discovery);
